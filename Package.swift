@@ -1,0 +1,88 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Settings of every Swift target: Swift 6 language mode, and a warning is an error.
+let strict: [SwiftSetting] = [.unsafeFlags(["-warnings-as-errors"])]
+
+/// One module of the way. Dependencies are listed in the order of the flow in docs/architecture.md.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "d2a",
+    products: [
+        .executable(name: "d2a", targets: ["d2a"]),
+        .executable(name: "d2a-image", targets: ["d2a-image"]),
+        .executable(name: "docker2aci", targets: ["docker2aci"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // Libraries of the system.
+        system("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
+        system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+        system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
+        system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+
+        // Ground floor: no dependencies outside the C library.
+        module("Diagnostics"),
+        module("Digest"),
+        module("Files", ["Diagnostics"]),
+        module("AppC", ["Diagnostics", "Digest"]),
+        module("Reference", ["Diagnostics", "Digest"]),
+        module("Hashing", ["Digest", "COpenSSL"]),
+
+        // From a reference to an image: names, networks, archives, layers.
+        module("Transport", ["Diagnostics", "Files", "CCurl"]),
+        module("Image", ["Diagnostics", "Digest", "Files"]),
+        module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Transport"]),
+        module("Archive", ["Diagnostics", "Files", "CArchive", "CISAL", "CZstd"]),
+        module("DockerArchive", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Archive"]),
+
+        // From an image to an ACI, and to a tree on disk.
+        module("Squash", ["Diagnostics", "Archive"]),
+        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Image", "AppC", "Archive", "Squash"]),
+        module("Render", ["Diagnostics", "Files", "Archive"]),
+
+        // What is kept, and what runs it: none of these may reach libcurl or libarchive.
+        module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference"]),
+        .target(name: "CStage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+        module("Pod", ["Diagnostics", "Files", "AppC"]),
+        module("Stage1", ["Diagnostics", "Files", "Pod", "CStage1"]),
+
+        // Programs.
+        module("ImageCommands", [
+            "Diagnostics", "Digest", "Files", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Conversion", "Render", argumentParser,
+        ]),
+        .executableTarget(name: "docker2aci", dependencies: ["ImageCommands"], swiftSettings: strict),
+        .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", argumentParser], swiftSettings: strict),
+        .executableTarget(
+            name: "d2a",
+            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Store", "Pod", "Stage1", argumentParser],
+            swiftSettings: strict),
+
+        tests("FilesTests", ["Files"]),
+        tests("AppCTests", ["AppC"]),
+        tests("ReferenceTests", ["Reference", "Digest"]),
+        tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),
+        tests("Stage1Tests", ["Stage1", "Pod", "AppC", "Files"]),
+        tests("ArchiveTests", ["Archive", "Files"]),
+        tests("SquashTests", ["Squash", "Archive", "Files"]),
+        tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Files"]),
+        tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
+        tests("Integration", ["Files", "Digest", "Hashing"]),
+    ]
+)

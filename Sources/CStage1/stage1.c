@@ -1,0 +1,1 @@
+#include "stage1.h"

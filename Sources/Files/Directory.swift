@@ -1,0 +1,124 @@
+import Glibc
+
+/// An open directory. All names are resolved inside it, through its descriptor; its path is for messages only.
+public final class Directory: Sendable {
+    public let descriptor: Int32
+    public let path: String
+
+    public init(descriptor: Int32, path: String) {
+        self.descriptor = descriptor
+        self.path = path
+    }
+
+    public static func open(_ path: String) throws(FileError) -> Directory {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError("open directory", path) }
+        return Directory(descriptor: descriptor, path: path)
+    }
+
+    /// Opens a directory by path and makes it, and its parents, first where missing.
+    public static func make(_ path: String, mode: mode_t = 0o755) throws(FileError) -> Directory {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if descriptor >= 0 { return Directory(descriptor: descriptor, path: path) }
+        let absolute = path.hasPrefix("/")
+        return try Directory.open(absolute ? "/" : ".").make(path, mode: mode)
+    }
+
+    deinit { close(descriptor) }
+
+    private func at(_ name: String) -> String { path == "/" ? "/\(name)" : "\(path)/\(name)" }
+
+    /// Opens a sub-directory given by one or more components, none of which may be a symbolic link.
+    public func directory(_ name: String) throws(FileError) -> Directory {
+        var current = self
+        for component in name.split(separator: "/") {
+            let descriptor = openat(current.descriptor, String(component), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            guard descriptor >= 0 else { throw FileError("open directory", at(name)) }
+            current = Directory(descriptor: descriptor, path: current.at(String(component)))
+        }
+        return current
+    }
+
+    /// Like ``directory(_:)``, making what is missing. An existing directory keeps its mode.
+    public func make(_ name: String, mode: mode_t = 0o755) throws(FileError) -> Directory {
+        var current = self
+        for component in name.split(separator: "/") {
+            let text = String(component)
+            if mkdirat(current.descriptor, text, mode) != 0, errno != EEXIST { throw FileError("make directory", current.at(text)) }
+            let descriptor = openat(current.descriptor, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw FileError("open directory", current.at(text)) }
+            current = Directory(descriptor: descriptor, path: current.at(text))
+        }
+        return current
+    }
+
+    public func file(_ name: String, _ flags: Int32 = O_RDONLY, mode: mode_t = 0o644) throws(FileError) -> OpenFile {
+        let descriptor = openat(self.descriptor, name, flags | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard descriptor >= 0 else { throw FileError(flags & O_CREAT != 0 ? "create" : "open", at(name)) }
+        return OpenFile(descriptor: descriptor, path: at(name))
+    }
+
+    public func exists(_ name: String) -> Bool { faccessat(descriptor, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
+
+    /// Status of an entry, links not followed; nil where there is none.
+    public func status(_ name: String) throws(FileError) -> stat? {
+        var result = stat()
+        if fstatat(descriptor, name, &result, AT_SYMLINK_NOFOLLOW) == 0 { return result }
+        if errno == ENOENT || errno == ENOTDIR { return nil }
+        throw FileError("stat", at(name))
+    }
+
+    /// Names of all entries, sorted by their bytes, without `.` and `..`; empty where a sub-path doesn't exist.
+    public func names() throws(FileError) -> [String] {
+        // A descriptor of its own, so that the position of this one stays free.
+        let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let stream = fdopendir(copy) else { throw FileError("list", path) }
+        defer { closedir(stream) }
+        var result: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { result.append(name) }
+        }
+        return result.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    public func remove(_ name: String) throws(FileError) {
+        guard unlinkat(descriptor, name, 0) == 0 || errno == ENOENT else { throw FileError("remove", at(name)) }
+    }
+
+    public func rename(_ name: String, to target: Directory, as newName: String) throws(FileError) {
+        guard renameat(descriptor, name, target.descriptor, newName) == 0 else { throw FileError("rename", at(name)) }
+    }
+
+    public func sync() throws(FileError) {
+        guard fsync(descriptor) == 0 else { throw FileError("sync", path) }
+    }
+
+    /// Writes a small file so that readers see the old bytes or the new ones, even after a crash.
+    public func write(_ bytes: [UInt8], atomicallyTo name: String, mode: mode_t = 0o644) throws(FileError) {
+        let temporary = ".tmp-\(name)-\(getpid())"
+        do throws(FileError) {
+            let file = try self.file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
+            try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in try file.write(UnsafeRawBufferPointer(buffer)) }
+            try file.sync()
+            try rename(temporary, to: self, as: name)
+            try sync()
+        } catch {
+            unlinkat(descriptor, temporary, 0)
+            throw error
+        }
+    }
+
+    /// Removes an entry and all below it. Symbolic links are removed, never followed; a missing entry is no error.
+    public func removeTree(_ name: String) throws(FileError) {
+        if unlinkat(descriptor, name, 0) == 0 || errno == ENOENT { return }
+        guard errno == EISDIR || errno == EPERM else { throw FileError("remove", at(name)) }
+        let child = try directory(name)
+        // A directory without write or search permission for its owner can still be emptied by that owner.
+        fchmod(child.descriptor, 0o700)
+        for entry in try child.names() { try child.removeTree(entry) }
+        guard unlinkat(descriptor, name, AT_REMOVEDIR) == 0 || errno == ENOENT else { throw FileError("remove", at(name)) }
+    }
+}

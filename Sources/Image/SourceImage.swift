@@ -1,0 +1,92 @@
+import Digest
+import Files
+
+/// An image as a source offers it: names, configuration and layers, before anything is converted.
+public struct SourceImage: Sendable {
+    public var name: ImageName
+    /// The configuration, byte for byte as the source has it (OCI image-spec `config.md`; Docker's is the same shape).
+    public var config: [UInt8]
+    /// What Docker calls the image id.
+    public var configDigest: Digest
+    /// Digest of the manifest as it was served; nil where the source has none (a `docker save` file).
+    public var manifestDigest: Digest?
+    /// Base first.
+    public var layers: [LayerDescriptor]
+
+    public init(name: ImageName, config: [UInt8], configDigest: Digest, manifestDigest: Digest?, layers: [LayerDescriptor]) {
+        self.name = name
+        self.config = config
+        self.configDigest = configDigest
+        self.manifestDigest = manifestDigest
+        self.layers = layers
+    }
+}
+
+/// What an image is called, as far as its source knows.
+public struct ImageName: Sendable, Hashable {
+    /// Host and port; nil where the image never came from a registry.
+    public var registry: String?
+    /// `library/busybox`
+    public var repository: String
+    public var tag: String?
+    /// As the person typed it.
+    public var original: String
+
+    public init(registry: String?, repository: String, tag: String?, original: String) {
+        self.registry = registry
+        self.repository = repository
+        self.tag = tag
+        self.original = original
+    }
+}
+
+/// One layer, as the image's manifest and configuration describe it (OCI image-spec `descriptor.md`).
+public struct LayerDescriptor: Sendable, Hashable {
+    /// Of the bytes as served, perhaps compressed; nil where the source doesn't say.
+    public var digest: Digest?
+    /// Of the uncompressed tar, from the configuration's `rootfs.diff_ids`; nil where unknown.
+    public var diffID: Digest?
+    /// Bytes as served; nil where unknown.
+    public var size: Int?
+
+    public init(digest: Digest?, diffID: Digest?, size: Int?) {
+        self.digest = digest
+        self.diffID = diffID
+        self.size = size
+    }
+
+    /// What messages call this layer.
+    public var label: String { (digest ?? diffID)?.description ?? "layer" }
+}
+
+/// A layer's bytes as served: a region of a file. It can be read any number of times, by any thread.
+public struct LayerBlob: Sendable {
+    public let file: OpenFile
+    public let offset: Int
+    public let length: Int
+
+    public init(file: OpenFile, offset: Int, length: Int) {
+        self.file = file
+        self.offset = offset
+        self.length = length
+    }
+}
+
+/// Where an image comes from: a registry, an archive, a layout.
+public protocol ImageSource: Sendable {
+    /// Names, configuration and the list of layers. May talk to the network; cheap the second time.
+    func image() throws -> SourceImage
+
+    /// The bytes of layer `index` (base is 0). Blocks until all of them are here and their digest is checked.
+    /// May be called from several threads.
+    func blob(_ index: Int) throws -> LayerBlob
+}
+
+/// What a source tells while it works, for whoever draws progress.
+public enum SourceEvent: Sendable {
+    /// A layer's download begins; `total` bytes where known.
+    case started(layer: LayerDescriptor, total: Int?)
+    /// So many bytes of it are here now.
+    case received(layer: LayerDescriptor, bytes: Int)
+    case finished(layer: LayerDescriptor)
+}
