@@ -36,6 +36,7 @@ let package = Package(
         system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
         system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        .systemLibrary(name: "CSystem"),
 
         // Ground floor: no dependencies outside the C library.
         module("Diagnostics"),
@@ -45,33 +46,37 @@ let package = Package(
         module("Reference", ["Diagnostics", "Digest"]),
         module("Hashing", ["Digest", "COpenSSL"]),
 
+        module("Threads"),
+        module("Subprocess", ["Diagnostics", "Files"]),
+
         // From a reference to an image: names, networks, archives, layers.
         module("Transport", ["Diagnostics", "Files", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
         module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Transport"]),
-        module("Archive", ["Diagnostics", "Files", "CArchive", "CISAL", "CZstd"]),
+        module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),
         module("DockerArchive", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Archive"]),
 
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
-        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Image", "AppC", "Archive", "Squash"]),
-        module("Render", ["Diagnostics", "Files", "Archive"]),
+        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Image", "AppC", "Archive", "Squash"]),
+        module("Render", ["Diagnostics", "Files", "CArchive"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
-        module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference"]),
+        module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CSystem"]),
         .target(name: "CStage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
         module("Pod", ["Diagnostics", "Files", "AppC"]),
         module("Stage1", ["Diagnostics", "Files", "Pod", "CStage1"]),
 
         // Programs.
         module("ImageCommands", [
-            "Diagnostics", "Digest", "Files", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Conversion", "Render", argumentParser,
+            "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
+            "Conversion", "Render", "Store", "CSystem", argumentParser,
         ]),
         .executableTarget(name: "docker2aci", dependencies: ["ImageCommands"], swiftSettings: strict),
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", argumentParser], swiftSettings: strict),
         .executableTarget(
             name: "d2a",
-            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Store", "Pod", "Stage1", argumentParser],
+            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Subprocess", "Store", "Pod", "Stage1", argumentParser],
             swiftSettings: strict),
 
         tests("FilesTests", ["Files"]),

@@ -60,6 +60,21 @@ public final class Directory: Sendable {
 
     public func exists(_ name: String) -> Bool { faccessat(descriptor, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
 
+    /// `O_TMPFILE`, a macro that Swift can't read.
+    private static let temporary: Int32 = 0o20000000 | O_DIRECTORY
+
+    /// A new file for reading and writing that has no name, so that nothing is left of it whatever happens.
+    public func unnamedFile() throws(FileError) -> OpenFile {
+        let unnamed = openat(descriptor, ".", O_RDWR | Self.temporary | O_CLOEXEC, 0o600)
+        if unnamed >= 0 { return OpenFile(descriptor: unnamed, path: "a temporary file in \(path)") }
+        guard errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL else { throw FileError("create a temporary file in", path) }
+        // File systems without O_TMPFILE (NFS, 9p): a name that lives for an instant.
+        let name = ".tmp-\(getpid())-\(UInt64.random(in: 0...UInt64.max))"
+        let file = try self.file(name, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        try remove(name)
+        return file
+    }
+
     /// Status of an entry, links not followed; nil where there is none.
     public func status(_ name: String) throws(FileError) -> stat? {
         var result = stat()

@@ -1,0 +1,113 @@
+import Files
+
+/// Bytes that are pulled: a file, a decompressor. Used by one thread at a time.
+public protocol ByteSource: AnyObject {
+    /// Fills at most `buffer.count` bytes, which is more than 0.
+    /// - Returns: how many came; 0 only at the end.
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+}
+
+/// Bytes that are pushed: a file, a hash, a compressor. Used by one thread at a time.
+public protocol ByteSink: AnyObject {
+    func write(_ bytes: UnsafeRawBufferPointer) throws
+    /// Everything was written; nothing may follow. Called once, and not at all after an error.
+    func finish() throws
+}
+
+extension ByteSink {
+    public func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
+}
+
+/// A region of a file. Reads are positioned, so that regions of one file don't disturb each other.
+public final class FileRegion: ByteSource {
+    private let file: OpenFile
+    private var position: Int
+    private let end: Int
+
+    public init(_ file: OpenFile, offset: Int, length: Int) {
+        self.file = file
+        position = offset
+        end = offset + length
+    }
+
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let wanted = min(buffer.count, end - position)
+        guard wanted > 0 else { return 0 }
+        let count = try file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]), at: position)
+        // A region that ends early is a file that was cut off.
+        guard count > 0 else { throw ArchiveError.truncated }
+        position += count
+        return count
+    }
+}
+
+/// A whole file or pipe, from its position on.
+public final class FileSource: ByteSource {
+    private let file: OpenFile
+    public init(_ file: OpenFile) { self.file = file }
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int { try file.read(into: buffer) }
+}
+
+/// Writes to a file in large pieces. `finish()` flushes; making it durable is the owner's decision.
+public final class FileSink: ByteSink {
+    private let file: OpenFile
+    private var buffer: [UInt8] = []
+    private let capacity = 256 * 1024
+
+    public init(_ file: OpenFile) {
+        self.file = file
+        buffer.reserveCapacity(capacity)
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+        if buffer.count + bytes.count > capacity { try flush() }
+        if bytes.count >= capacity { try file.write(bytes) } else { buffer.append(contentsOf: bytes) }
+    }
+
+    private func flush() throws {
+        try buffer.withUnsafeBytes { try file.write($0) }
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    public func finish() throws { try flush() }
+}
+
+/// Sends the same bytes to several sinks, in order.
+public final class TeeSink: ByteSink {
+    private let sinks: [any ByteSink]
+    public init(_ sinks: [any ByteSink]) { self.sinks = sinks }
+    public func write(_ bytes: UnsafeRawBufferPointer) throws { for sink in sinks { try sink.write(bytes) } }
+    public func finish() throws { for sink in sinks { try sink.finish() } }
+}
+
+/// Hands the bytes to a closure, such as a hash's `update`.
+public final class ClosureSink: ByteSink {
+    private let body: (UnsafeRawBufferPointer) -> Void
+    public init(_ body: @escaping (UnsafeRawBufferPointer) -> Void) { self.body = body }
+    public func write(_ bytes: UnsafeRawBufferPointer) { body(bytes) }
+    public func finish() {}
+}
+
+/// Passes a source's bytes on, showing each piece to a closure: how a digest is computed on the way.
+public final class ObservedSource: ByteSource {
+    private let source: any ByteSource
+    private let observe: (UnsafeRawBufferPointer) throws -> Void
+
+    public init(_ source: any ByteSource, _ observe: @escaping (UnsafeRawBufferPointer) throws -> Void) {
+        self.source = source
+        self.observe = observe
+    }
+
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try source.read(into: buffer)
+        try observe(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        return count
+    }
+
+    /// Reads whatever is left, so that the closure has seen every byte.
+    public func drain() throws {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
+        defer { buffer.deallocate() }
+        while try read(into: buffer) > 0 {}
+    }
+}

@@ -1,0 +1,147 @@
+import CArchive
+import Glibc
+
+/// Reads the members of an uncompressed tar of any dialect, over libarchive.
+///
+/// The process must stay in the C locale, as Swift programs start: then libarchive leaves names as the bytes they are.
+/// In a UTF-8 locale it would normalise them (NFC) and lose those that are not UTF-8.
+public final class TarReader {
+    private let archive: OpaquePointer
+    private let input: Input
+    private var entry: OpaquePointer?
+
+    /// What libarchive's read callback needs; its address is stable.
+    private final class Input {
+        let source: any ByteSource
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 64)
+        var error: (any Error)?
+        init(_ source: any ByteSource) { self.source = source }
+        deinit { buffer.deallocate() }
+    }
+
+    public init(_ source: any ByteSource) throws {
+        guard let archive = archive_read_new() else { fatalError("libarchive: out of memory") }
+        self.archive = archive
+        input = Input(source)
+        archive_read_support_format_tar(archive)
+        // A layer of no bytes at all is an empty tree.
+        archive_read_support_format_empty(archive)
+        let read: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafeRawPointer?>?) -> Int = { _, data, out in
+            let input = Unmanaged<Input>.fromOpaque(data!).takeUnretainedValue()
+            do {
+                out?.pointee = UnsafeRawPointer(input.buffer.baseAddress)
+                return try input.source.read(into: input.buffer)
+            } catch {
+                input.error = error
+                return -1
+            }
+        }
+        try check(archive_read_open(archive, Unmanaged.passUnretained(input).toOpaque(), nil, read, nil))
+    }
+
+    deinit { archive_read_free(archive) }
+
+    /// The next member; nil at the end. Data of the last one that was not read is skipped.
+    public func next() throws -> TarEntry? {
+        var pointer: OpaquePointer?
+        let code = archive_read_next_header(archive, &pointer)
+        if code == ARCHIVE_EOF { return nil }
+        try check(code)
+        entry = pointer
+        return try convert(pointer!)
+    }
+
+    /// Where the headers of the last member asked for begin, in bytes; at the end of the archive, where they would.
+    public var headerPosition: Int { Int(archive_read_header_position(archive)) }
+
+    /// Passes the data of the current member on, holes of sparse files as zeros.
+    public func data(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        guard let entry else { return }
+        let size = archive_entry_size(entry)
+        var position: Int64 = 0
+        var pointer: UnsafeRawPointer?
+        var count = 0
+        var offset: Int64 = 0
+        while true {
+            let code = archive_read_data_block(archive, &pointer, &count, &offset)
+            if code == ARCHIVE_EOF { break }
+            try check(code)
+            if offset > position { try zeros(min(offset, size) - position, body) }
+            if count > 0 { try body(UnsafeRawBufferPointer(start: pointer, count: count)) }
+            position = offset + Int64(count)
+        }
+        if position < size { try zeros(size - position, body) }
+        self.entry = nil
+    }
+
+    private func zeros(_ count: Int64, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        guard count > 0 else { return }
+        let block = [UInt8](repeating: 0, count: Int(min(count, 65536)))
+        try block.withUnsafeBytes { bytes in
+            var rest = count
+            while rest > 0 {
+                try body(UnsafeRawBufferPointer(rebasing: bytes[..<Int(min(rest, Int64(bytes.count)))]))
+                rest -= Int64(min(rest, Int64(bytes.count)))
+            }
+        }
+    }
+
+    private func check(_ code: Int32) throws {
+        guard code != ARCHIVE_OK else { return }
+        if let error = input.error { throw error }
+        let text = archive_error_string(archive).map { String(cString: $0) } ?? "unknown error"
+        // In the C locale every name outside ASCII brings this warning; its bytes are kept.
+        if code == ARCHIVE_WARN, text.contains("can't be converted") { return }
+        if text.contains("runcated") { throw ArchiveError.truncated }
+        throw ArchiveError.badArchive(reason: text)
+    }
+
+    private func convert(_ entry: OpaquePointer) throws -> TarEntry {
+        let path = bytes(archive_entry_pathname(entry))
+        var result = TarEntry(path: path, kind: .file, mode: UInt32(archive_entry_perm(entry)) & 0o7777)
+        if let target = archive_entry_hardlink(entry) {
+            result.kind = .hardLink
+            result.linkTarget = bytes(target)
+        } else {
+            switch mode_t(archive_entry_filetype(entry)) {
+            case S_IFREG: result.size = archive_entry_size(entry)
+            case S_IFDIR: result.kind = .directory
+            case S_IFLNK:
+                result.kind = .symbolicLink
+                result.linkTarget = bytes(archive_entry_symlink(entry))
+            case S_IFCHR: result.kind = .characterDevice
+            case S_IFBLK: result.kind = .blockDevice
+            case S_IFIFO: result.kind = .fifo
+            default: throw ArchiveError.badEntry(name: path, reason: "is of a type that no filesystem has")
+            }
+        }
+        if result.kind == .characterDevice || result.kind == .blockDevice {
+            result.deviceMajor = UInt32(truncatingIfNeeded: archive_entry_rdevmajor(entry))
+            result.deviceMinor = UInt32(truncatingIfNeeded: archive_entry_rdevminor(entry))
+        }
+        result.uid = archive_entry_uid(entry)
+        result.gid = archive_entry_gid(entry)
+        result.userName = bytes(archive_entry_uname(entry))
+        result.groupName = bytes(archive_entry_gname(entry))
+        result.mtime = Int64(archive_entry_mtime(entry))
+        result.mtimeNanoseconds = Int32(archive_entry_mtime_nsec(entry))
+        if archive_entry_xattr_reset(entry) > 0 { result.xattrs = xattrs(entry) }
+        return result
+    }
+
+    private func xattrs(_ entry: OpaquePointer) -> [ExtendedAttribute] {
+        var result: [ExtendedAttribute] = []
+        var name: UnsafePointer<CChar>?
+        var value: UnsafeRawPointer?
+        var size = 0
+        while archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK {
+            result.append(ExtendedAttribute(name: bytes(name), value: Array(UnsafeRawBufferPointer(start: value, count: size))))
+        }
+        return result.sorted { $0.name.lexicographicallyPrecedes($1.name) }
+    }
+
+    private func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
+        guard let text else { return [] }
+        return Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
+    }
+}

@@ -1,0 +1,67 @@
+import Archive
+
+/// A name in a layer made canonical: components without `.`, empty ones or a leading `/` (docs/layers.md, "Names").
+struct EntryPath: Hashable, Sendable {
+    /// Empty for the root directory.
+    let components: [[UInt8]]
+
+    /// - Throws: ``ArchiveError/badEntry(name:reason:)`` for a name that could lead outside or that no filesystem takes.
+    init(_ name: [UInt8]) throws {
+        guard !name.isEmpty else { throw ArchiveError.badEntry(name: name, reason: "has no name") }
+        guard !name.contains(0) else { throw ArchiveError.badEntry(name: name, reason: "has a NUL byte in its name") }
+        var result: [[UInt8]] = []
+        for component in name.split(separator: UInt8(ascii: "/")) {
+            if component.elementsEqual(".".utf8) { continue }
+            if component.elementsEqual("..".utf8) { throw ArchiveError.badEntry(name: name, reason: "has \"..\" in its name") }
+            guard component.count <= 255 else { throw ArchiveError.badEntry(name: name, reason: "has a name component longer than 255 bytes") }
+            result.append(Array(component))
+        }
+        components = result
+    }
+}
+
+/// What a name in a layer means (OCI image-spec `layer.md#whiteouts`).
+enum EntryMeaning {
+    /// A thing of this path.
+    case entry(EntryPath)
+    /// `.wh.NAME`: the path disappears from the layers below.
+    case whiteout(EntryPath)
+    /// `.wh..wh..opq`: everything below the path disappears from the layers below.
+    case opaque(directory: EntryPath)
+    /// Old AUFS bookkeeping: not part of the image.
+    case ignored
+
+    init(_ name: [UInt8]) throws {
+        let path = try EntryPath(name)
+        // A thing inside AUFS' own directories is AUFS' own too.
+        if path.components.dropLast().contains(where: { $0.starts(with: Self.aufs) }) {
+            self = .ignored
+            return
+        }
+        guard let last = path.components.last, last.starts(with: Self.prefix) else {
+            self = .entry(path)
+            return
+        }
+        let parent = Array(path.components.dropLast())
+        if last == Self.opaqueName {
+            self = .opaque(directory: EntryPath(components: parent))
+        } else if last.starts(with: Self.aufs) {
+            self = .ignored
+        } else {
+            let hidden = Array(last.dropFirst(Self.prefix.count))
+            // `.wh.` alone, and names that could be no file's.
+            guard !hidden.isEmpty, hidden != Array(".".utf8), hidden != Array("..".utf8) else {
+                throw ArchiveError.badEntry(name: name, reason: "is a whiteout of nothing")
+            }
+            self = .whiteout(EntryPath(components: parent + [hidden]))
+        }
+    }
+
+    private static let prefix = Array(".wh.".utf8)
+    private static let aufs = Array(".wh..wh.".utf8)
+    private static let opaqueName = Array(".wh..wh..opq".utf8)
+}
+
+extension EntryPath {
+    fileprivate init(components: [[UInt8]]) { self.components = components }
+}

@@ -1,0 +1,55 @@
+import Diagnostics
+import Files
+import Glibc
+
+/// Starting another program of ours failed, or it ended badly.
+public enum SubprocessError: DiagnosedError, Equatable {
+    case notStarted(program: String, code: Int32)
+    /// It has already said why on standard error.
+    case failed(status: Int32)
+
+    public var diagnosis: Diagnosis {
+        switch self {
+        case .notStarted(let program, let code):
+            Diagnosis("can't start \(program): \(errorText(code))", hint: "it belongs to this program and should lie in ../libexec/d2a beside it: install it again")
+        case .failed(let status): Diagnosis("a helper process ended with status \(status)")
+        }
+    }
+}
+
+/// Starts a program and waits for it.
+///
+/// - Parameters:
+///   - descriptors: this process's descriptors, which the program gets as 3, 4, 5 … in this order. It gets standard input,
+///     output and error as they are, and nothing else.
+/// - Returns: its exit code, or 128 and the signal that ended it.
+public func runProgram(_ program: String, _ arguments: [String], descriptors: [Int32]) throws(SubprocessError) -> Int32 {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    // First to numbers above all targets, so that no dup2 overwrites a descriptor that is still needed.
+    var copies: [Int32] = []
+    defer { for copy in copies { close(copy) } }
+    for (index, descriptor) in descriptors.enumerated() {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 64)
+        guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
+        copies.append(copy)
+        posix_spawn_file_actions_adddup2(&actions, copy, Int32(3 + index))
+    }
+    var words = ([program] + arguments).map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var pid = pid_t()
+    let code = posix_spawn(&pid, program, &actions, nil, &words, environ)
+    guard code == 0 else { throw .notStarted(program: program, code: code) }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    let signal = status & 0x7F
+    return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+}
+
+/// The absolute path of the running program, links resolved.
+public func programPath() -> String {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    return String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
