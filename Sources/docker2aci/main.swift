@@ -1,1 +1,3 @@
-// placeholder
+import ImageCommands
+
+runProgramMain(Docker2ACI.self, arguments: Docker2ACI.normalize(Array(CommandLine.arguments.dropFirst())), program: "docker2aci", failure: 1)

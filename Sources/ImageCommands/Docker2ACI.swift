@@ -1,0 +1,115 @@
+import AppC
+import Archive
+import ArgumentParser
+import Conversion
+import Diagnostics
+import Files
+import Glibc
+import Image
+
+/// `docker2aci`: one image in, one ACI file in the working directory out, with the ancestor's options and words.
+public struct Docker2ACI: ParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "docker2aci",
+        abstract: "Convert a Docker image to an App Container Image.",
+        discussion: """
+            IMAGE is a name (busybox, docker://localhost:5000/a/b:tag) or a file that docker save wrote. The ACI is written to the \
+            working directory and named after the image. Options may be written with one dash or two.
+
+            Exit status: 0 converted, 1 failed, 2 wrong usage.
+            """,
+        version: "docker2aci version \(programVersion)\nappc version 0.8.11")
+
+    @Argument(help: ArgumentHelp("What to convert.", valueName: "image"))
+    var image: String
+
+    @OptionGroup var source: SourceOptions
+
+    @Option(help: "How to compress the ACI: gzip or none.")
+    var compression: Compression = .gzip
+
+    @Flag(help: "Say more on standard error.")
+    var debug = false
+
+    @Flag(help: "Say nothing but errors.")
+    var quiet = false
+
+    public enum Compression: String, ExpressibleByArgument {
+        case gzip
+        case none
+    }
+
+    public init() {}
+
+    /// The ancestor's options are Go's: one dash is as good as two.
+    public static func normalize(_ arguments: [String]) -> [String] {
+        var ended = false
+        return arguments.map { word in
+            if word == "--" { ended = true }
+            guard !ended, word.hasPrefix("-"), !word.hasPrefix("--"), word.count > 2 else { return word }
+            return "-" + word
+        }
+    }
+
+    public func run() throws {
+        // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
+        let here = try Directory.open(".")
+        let progress = ProgressDisplay(quiet: quiet)
+        defer { progress.finish() }
+        let opened = try source.open(image, scratch: here, events: progress.handle)
+        let described = try opened.image()
+        let name = Self.fileName(described.name)
+        let file = try here.unnamedFile()
+        let fileSink = FileSink(file)
+        let sink: any ByteSink = compression == .gzip ? try GzipSink(fileSink) : fileSink
+        let result = try Converter(opened).convert(to: sink)
+        try file.sync()
+        try publish(file, as: name, in: here)
+        progress.finish()
+        for warning in result.warnings { complain("docker2aci: warning: \(printable(warning))\n") }
+        if !quiet { print(Self.report(result.manifest, file: name), terminator: "") }
+    }
+
+    /// Gives the finished file its name, in one step; an older file of that name is replaced.
+    private func publish(_ file: OpenFile, as name: String, in directory: Directory) throws(FileError) {
+        fchmod(file.descriptor, 0o666 & ~currentUmask())
+        let temporary = ".\(name).\(getpid())"
+        if linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", directory.descriptor, temporary, AT_SYMLINK_FOLLOW) != 0 {
+            throw FileError("create", name)
+        }
+        do throws(FileError) { try directory.rename(temporary, to: directory, as: name) } catch {
+            try? directory.remove(temporary)
+            throw error
+        }
+    }
+
+    /// `library-busybox-latest.aci`
+    static func fileName(_ name: ImageName) -> String {
+        let stem = name.repository.split(separator: "/").joined(separator: "-")
+        return (name.tag.map { "\(stem)-\($0)" } ?? stem) + ".aci"
+    }
+
+    static func report(_ manifest: ImageManifest, file: String) -> String {
+        var text = ""
+        if let mountPoints = manifest.app?.mountPoints, !mountPoints.isEmpty {
+            text += "\nConverted volumes:\n"
+            for point in mountPoints {
+                text += "\tname: \"\(point.name)\", path: \"\(printable(point.path))\", readOnly: \(point.readOnly ?? false)\n"
+            }
+        }
+        if let ports = manifest.app?.ports, !ports.isEmpty {
+            text += "\nConverted ports:\n"
+            for port in ports {
+                text += "\tname: \"\(port.name)\", protocol: \"\(port.protocol)\", port: \(port.port), count: \(port.count ?? 1), "
+                text += "socketActivated: \(port.socketActivated ?? false)\n"
+            }
+        }
+        return text + "\nGenerated ACI(s):\n\(file)\n"
+    }
+}
+
+private func currentUmask() -> mode_t {
+    let mask = umask(0)
+    umask(mask)
+    return mask
+}

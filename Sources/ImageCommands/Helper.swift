@@ -1,0 +1,87 @@
+import AppC
+import Archive
+import ArgumentParser
+import CSystem
+import Conversion
+import Diagnostics
+import Digest
+import Files
+import Glibc
+import Hashing
+import Render
+import Store
+
+/// `d2a-image`: what `d2a` leaves to another process because it reads strangers' bytes. Not for people.
+///
+/// It gets open descriptors and no paths: 3 and up in the order that each command names.
+public struct ImageHelper: ParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.", subcommands: [FetchHelper.self, RenderHelper.self])
+
+    public init() {}
+}
+
+/// Fetches an image and writes its ACI. Descriptors: 3 the file to write, 4 the report, 5 a directory for temporary files,
+/// and 6 the archive where the image is a file.
+struct FetchHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "fetch")
+
+    @Argument var image: String
+    @Flag(help: "The image is a file, open as descriptor 6.") var file = false
+    @Flag var quiet = false
+    @OptionGroup var source: SourceOptions
+
+    func run() throws {
+        system_die_with_parent()
+        let scratch = Directory(descriptor: 5, path: "the store")
+        // A relative path reaches the scratch directory even where its parents are closed to this user.
+        guard fchdir(5) == 0 else { throw FileError("enter", scratch.path) }
+        try dropPrivileges()
+
+        let progress = ProgressDisplay(quiet: quiet)
+        defer { progress.finish() }
+        let opened = try source.open(image, file: file ? OpenFile(descriptor: 6, path: image) : nil, scratch: scratch, events: progress.handle)
+        let output = OpenFile(descriptor: 3, path: "the store")
+        let (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
+        // Hashing costs more than everything else together: each hash has a thread of its own.
+        let sink = TeeSink([
+            FileSink(output), ThreadedSink(ClosureSink { sha512.update($0) }), ThreadedSink(ClosureSink { sha256.update($0) }),
+        ])
+        let result = try Converter(opened).convert(to: sink)
+        progress.finish()
+        for warning in result.warnings { complain("d2a: warning: \(printable(warning))\n") }
+
+        let report = FetchReport(
+            id: ImageID(sha512.finish()).description, sha256: ImageID(sha256.finish()).description, size: try output.size(),
+            manifest: String(decoding: result.manifestBytes, as: UTF8.self))
+        let pipe = OpenFile(descriptor: 4, path: "d2a")
+        try pipe.write(CanonicalJSON.text(report))
+    }
+
+    /// Root becomes nobody, for good. Anyone else stays who they are.
+    private func dropPrivileges() throws {
+        system_no_new_privileges()
+        guard geteuid() == 0 else { return }
+        let nobody: uid_t = 65534
+        guard fchown(3, nobody, nobody) == 0, fchown(5, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
+        guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else {
+            throw FileError("drop privileges in", "d2a-image")
+        }
+    }
+}
+
+/// Unpacks a rootfs. Descriptors: 3 the uncompressed ACI, 4 the empty directory to unpack in.
+struct RenderHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "render")
+
+    func run() throws {
+        system_die_with_parent()
+        system_no_new_privileges()
+        try Renderer.confine(to: Directory(descriptor: 4, path: "the store"))
+        let needed = [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
+        guard system_keep_capabilities(needed.reduce(0) { $0 | UInt64(1) << UInt64($1) }) == 0 else {
+            throw FileError("drop privileges in", "d2a-image")
+        }
+        try Renderer.render(OpenFile(descriptor: 3, path: "the image"))
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Diagnostics
+import DockerArchive
+import Files
+import Glibc
+import Image
+
+/// Where an image comes from, and how it is asked for: options that all commands share.
+public struct SourceOptions: ParsableArguments {
+    @Option(name: .customLong("image"), help: ArgumentHelp("Which image of a file that holds several.", valueName: "name[:tag]"))
+    public var imageInFile: String?
+
+    @Option(help: ArgumentHelp("Which platform of a multi-platform image. (default: this machine's)", valueName: "os/arch[/variant]"))
+    public var platform: String?
+
+    @Flag(help: "Don't verify the registry's TLS certificate.")
+    public var insecureSkipVerify = false
+
+    @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.")
+    public var insecureAllowHttp = false
+
+    @Option(help: ArgumentHelp("How many layers to download at once.", valueName: "n"))
+    public var jobs = 3
+
+    public init() {}
+
+    /// - Parameters:
+    ///   - image: a file that exists, or a name.
+    ///   - file: the file, where somebody with more rights has opened it.
+    public func open(_ image: String, file: OpenFile? = nil, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) throws -> any ImageSource {
+        if let file { return try DockerArchiveSource(file, path: image, image: imageInFile, scratch: scratch) }
+        if Self.isFile(image) {
+            return try DockerArchiveSource(OpenFile.open(image), path: image, image: imageInFile, scratch: scratch)
+        }
+        throw FileError("open", image, code: ENOENT)
+    }
+
+    /// An argument that is an existing file is that file; anything else is a name.
+    public static func isFile(_ argument: String) -> Bool {
+        var status = stat()
+        return stat(argument, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+    }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import Diagnostics
+import Files
+import Glibc
+import Store
+
+/// `d2a`: the light program. It reads the store and runs pods; whatever talks to strangers or reads their bytes is left to
+/// `d2a-image`, which it starts.
+@main
+struct D2A: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "d2a",
+        abstract: "Fetch Docker and appc images and run them, without a daemon.",
+        discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
+        subcommands: [Fetch.self, Image.self, Version.self])
+
+    static func main() {
+        // A reader that has gone is an error of `write`, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let error as any DiagnosedError {
+            complain(error.diagnosis.lines(program: "d2a"))
+            Glibc.exit(254)
+        } catch let status as ExitCode {
+            Glibc.exit(status.rawValue)
+        } catch {
+            let code = exitCode(for: error)
+            if code == .success {
+                print(message(for: error))
+            } else {
+                complain(fullMessage(for: error) + "\n")
+                Glibc.exit(2)
+            }
+        }
+    }
+}
+
+/// Options that every command takes.
+struct GlobalOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where images and pods are kept. (default: $D2A_DIR, else /var/lib/d2a for root, else $XDG_DATA_HOME/d2a)", valueName: "path"))
+    var dir: String?
+
+    func store() throws -> ImageStore { try ImageStore(path: dir ?? Self.defaultDirectory()) }
+
+    private static func defaultDirectory() -> String {
+        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
+        if let directory = variable("D2A_DIR") { return directory }
+        if geteuid() == 0 { return "/var/lib/d2a" }
+        if let data = variable("XDG_DATA_HOME") { return data + "/d2a" }
+        return (variable("HOME") ?? "/tmp") + "/.local/share/d2a"
+    }
+}
+
+/// Writes to standard error, where everything goes that is not a result.
+func complain(_ text: String) {
+    var text = text
+    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}

@@ -1,0 +1,97 @@
+import AppC
+import ArgumentParser
+import Digest
+import Files
+import Glibc
+import Reference
+import Store
+import Subprocess
+
+/// `d2a fetch`: an image into the store.
+struct Fetch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Fetch images into the store and print their IDs.",
+        discussion: "IMAGE is a name (busybox, docker://localhost:5000/a/b:tag) or a file that docker save wrote.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var options: FetchOptions
+    @Argument(help: ArgumentHelp("What to fetch.", valueName: "image")) var images: [String]
+
+    func run() throws {
+        let store = try global.store()
+        for image in images { print(try store.fetch(image, options)) }
+    }
+}
+
+/// How images are asked for; handed on to the helper as they are.
+struct FetchOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Which image of a file that holds several.", valueName: "name[:tag]")) var image: String?
+    @Option(help: ArgumentHelp("Which platform of a multi-platform image.", valueName: "os/arch[/variant]")) var platform: String?
+    @Flag(help: "Don't verify the registry's TLS certificate.") var insecureSkipVerify = false
+    @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.") var insecureAllowHttp = false
+    @Flag(help: "Show no progress.") var quiet = false
+
+    var arguments: [String] {
+        var result: [String] = []
+        if let image { result.append("--image=\(image)") }
+        if let platform { result.append("--platform=\(platform)") }
+        if insecureSkipVerify { result.append("--insecure-skip-verify") }
+        if insecureAllowHttp { result.append("--insecure-allow-http") }
+        if quiet { result.append("--quiet") }
+        return result
+    }
+}
+
+extension ImageStore {
+    /// Lets the helper fetch and convert an image, and keeps what it made.
+    ///
+    /// The helper gets a file to write, a pipe to report by and a directory for temporary files, and no path of the store.
+    func fetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
+        let archive = Self.isFile(image) ? try OpenFile.open(image) : nil
+        let reference = archive == nil ? try ImageReference(image) : nil
+        let workspace = try Workspace(self)
+        let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+        // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
+        let report = try workspace.directory.unnamedFile()
+        var arguments = ["fetch"] + options.arguments
+        var descriptors = [blob.descriptor, report.descriptor, workspace.directory.descriptor]
+        if let archive {
+            arguments.append("--file")
+            descriptors.append(archive.descriptor)
+        }
+        try Helper.run(arguments + ["--", image], descriptors: descriptors)
+
+        try report.seek(to: 0)
+        let result: FetchReport
+        let manifest: ImageManifest
+        do {
+            result = try CanonicalJSON.decode(FetchReport.self, from: report.readAll(limit: 64 << 20))
+            manifest = try CanonicalJSON.decode(ImageManifest.self, from: Array(result.manifest.utf8))
+        } catch {
+            throw StoreError.damaged(path: "the helper's report")
+        }
+        guard let id = ImageID(result.id) else { throw StoreError.damaged(path: "the helper's report") }
+        let record = ImageRecord(
+            id: result.id, sha256: result.sha256, name: manifest.name, version: manifest.label("version"), size: try blob.size(), importTime: time(nil))
+        try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: reference)
+        return id
+    }
+
+    /// An argument that is an existing file is that file; anything else is a name.
+    static func isFile(_ argument: String) -> Bool {
+        var status = stat()
+        return stat(argument, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+    }
+}
+
+/// The program that has what this one leaves out: networks, archives, compression.
+enum Helper {
+    /// - Throws: the helper's exit status where it failed; it has said why.
+    static func run(_ arguments: [String], descriptors: [Int32]) throws {
+        let directory = programPath().split(separator: "/").dropLast().joined(separator: "/")
+        let installed = "/\(directory)/../libexec/d2a/d2a-image"
+        let program = access(installed, X_OK) == 0 ? installed : "/\(directory)/d2a-image"
+        let status = try runProgram(program, arguments, descriptors: descriptors)
+        guard status == 0 else { throw ExitCode(status) }
+    }
+}

@@ -1,0 +1,109 @@
+import AppC
+import ArgumentParser
+import Diagnostics
+import Digest
+import Glibc
+import Reference
+import Store
+
+/// `d2a image`: what is in the store.
+struct Image: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Look at the images in the store.", subcommands: [List.self, CatManifest.self, Remove.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the images in the store.")
+
+        @OptionGroup var global: GlobalOptions
+        @Flag(help: "Show whole IDs, and sizes in bytes.") var full = false
+        @Flag(help: "Leave out the line of headings.") var noLegend = false
+        @Option(help: "json, or a table where it isn't given.") var format: Format?
+
+        enum Format: String, ExpressibleByArgument { case json }
+
+        func run() throws {
+            let records = try global.store().images().sorted { ($0.importTime, $0.id) < ($1.importTime, $1.id) }
+            if format == .json {
+                print(try CanonicalJSON.text(records))
+                return
+            }
+            var rows = records.map { record in
+                [
+                    full ? record.id : String(record.id.prefix(19)), printable(record.displayName), full ? String(record.size) : Self.size(record.size),
+                    Self.time(record.importTime),
+                ]
+            }
+            if !noLegend { rows.insert(["ID", "NAME", "SIZE", "IMPORT TIME"], at: 0) }
+            print(Table.text(rows), terminator: "")
+        }
+
+        private static func size(_ bytes: Int) -> String {
+            var value = Double(bytes)
+            var unit = "B"
+            for next in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
+                value /= 1024
+                unit = next
+            }
+            if unit == "B" { return "\(bytes)B" }
+            return value < 10 ? "\((value * 10).rounded() / 10)\(unit)" : "\(Int(value.rounded()))\(unit)"
+        }
+
+        /// Local time, to the second.
+        private static func time(_ seconds: Int) -> String {
+            var moment = time_t(seconds)
+            var parts = tm()
+            localtime_r(&moment, &parts)
+            func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+            return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+        }
+    }
+
+    struct CatManifest: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "cat-manifest", abstract: "Print an image's manifest.")
+
+        @OptionGroup var global: GlobalOptions
+        @Argument(help: "An ID, its beginning, or the name it was fetched by.") var image: String
+
+        func run() throws {
+            let store = try global.store()
+            print(try CanonicalJSON.text(store.manifest(store.find(image)), pretty: true))
+        }
+    }
+
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "rm", abstract: "Remove images from the store.")
+
+        @OptionGroup var global: GlobalOptions
+        @Argument(help: "IDs, their beginnings, or the names they were fetched by.") var images: [String]
+
+        func run() throws {
+            let store = try global.store()
+            for image in images {
+                let id = try store.find(image)
+                try store.remove(id)
+                print("removed \(id)")
+            }
+        }
+    }
+}
+
+extension ImageStore {
+    /// An image that is in the store, by ID, its beginning, or the name it was fetched by.
+    func find(_ image: String) throws -> ImageID {
+        if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
+        guard let id = try resolve(ImageReference(image)) else { throw StoreError.noSuchImage(image) }
+        return id
+    }
+}
+
+/// Rows padded with tabs to multiples of eight columns, as rkt prints them: scripts split on tabs.
+enum Table {
+    static func text(_ rows: [[String]]) -> String {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in (rows.map { $0[column].count }.max() ?? 0) / 8 * 8 + 8 }
+        return rows.map { row in
+            row.enumerated().map { index, cell in
+                index == row.count - 1 ? cell : cell + String(repeating: "\t", count: (widths[index] - cell.count + 7) / 8)
+            }.joined() + "\n"
+        }.joined()
+    }
+}
