@@ -185,10 +185,11 @@ public final class DockerArchiveSource: ImageSource {
     /// The name by which the image was saved; an image saved by its id alone is named after the file.
     private static func name(_ tag: String?, path: String) -> ImageName {
         if let tag, let reference = try? ImageReference(tag) {
-            // Docker writes no registry for images of the hub; none is invented here.
-            let explicit = tag.hasPrefix(reference.registry)
-            let typed = reference.tag.map { String(tag.dropLast($0.utf8.count + 1)) } ?? tag
-            return ImageName(registry: explicit ? reference.registry : nil, repository: explicit ? reference.repository : typed, tag: reference.tag, original: tag)
+            // Docker writes no registry for images of the hub, other tools do; none is invented here.
+            let explicit = reference.registry != ImageReference.hub || tag.prefix { $0 != "/" }.contains(".")
+            let typed = tag.split(separator: "@")[0].split(separator: ":")[0]
+            return ImageName(
+                registry: explicit ? reference.registry : nil, repository: explicit ? reference.repository : String(typed), tag: reference.tag, original: tag)
         }
         let file = path.split(separator: "/").last.map(String.init) ?? "image"
         let stem = file.split(separator: ".").first.map(String.init) ?? file
