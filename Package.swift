@@ -24,6 +24,7 @@ let package = Package(
     products: [
         .executable(name: "d2a", targets: ["d2a"]),
         .executable(name: "d2a-image", targets: ["d2a-image"]),
+        .executable(name: "d2a-stage1", targets: ["d2a-stage1"]),
         .executable(name: "docker2aci", targets: ["docker2aci"]),
     ],
     dependencies: [
@@ -41,7 +42,8 @@ let package = Package(
         // Ground floor: no dependencies outside the C library.
         module("Diagnostics"),
         module("Digest"),
-        module("Files", ["Diagnostics"]),
+        module("Files", ["Diagnostics", "CSystem"]),
+        module("Accounts"),
         module("AppC", ["Diagnostics", "Digest"]),
         module("Reference", ["Diagnostics", "Digest"]),
         module("Hashing", ["Digest", "COpenSSL"]),
@@ -52,26 +54,26 @@ let package = Package(
         // From a reference to an image: names, networks, archives, layers.
         module("Transport", ["Diagnostics", "Files", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
-        module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Transport"]),
+        module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport"]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),
         module("DockerArchive", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Archive"]),
 
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
-        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Image", "AppC", "Archive", "Squash"]),
+        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash"]),
         module("Render", ["Diagnostics", "Files", "CArchive"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CSystem"]),
-        .target(name: "CStage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
-        module("Pod", ["Diagnostics", "Files", "AppC"]),
-        module("Stage1", ["Diagnostics", "Files", "Pod", "CStage1"]),
+        module("Pod", ["Diagnostics", "Files", "Accounts", "AppC"]),
+        module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CSystem"]),
 
         // Programs.
         module("ImageCommands", [
             "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
             "Conversion", "Render", "Store", "CSystem", argumentParser,
         ]),
+        .executableTarget(name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
         .executableTarget(name: "docker2aci", dependencies: ["ImageCommands"], swiftSettings: strict),
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", argumentParser], swiftSettings: strict),
         .executableTarget(
@@ -83,7 +85,7 @@ let package = Package(
         tests("AppCTests", ["AppC"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),
-        tests("Stage1Tests", ["Stage1", "Pod", "AppC", "Files"]),
+        tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files"]),
         tests("SquashTests", ["Squash", "Archive", "Files"]),
         tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Files"]),

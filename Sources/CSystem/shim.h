@@ -1,9 +1,14 @@
 /* System calls that Swift can't call because C declares them variadic, or has no function for them. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +25,41 @@ static inline int system_keep_capabilities(uint64_t mask) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {{(uint32_t)mask, (uint32_t)mask, 0}, {(uint32_t)(mask >> 32), (uint32_t)(mask >> 32), 0}};
     return (int)syscall(SYS_capset, &header, data);
+}
+
+/* Opens a path as if the directory were the root: no link leads out of it. */
+static inline int system_open_inside(int directory, const char *path, int flags) {
+    struct open_how how = {.flags = (uint64_t)flags | 02000000 /* CLOEXEC */, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+/* A file that lives in memory; sealed, nobody can change it any more. Values from linux/memfd.h and linux/fcntl.h. */
+static inline int system_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1 /* CLOEXEC */ | 2 /* ALLOW_SEALING */); }
+static inline int system_seal(int descriptor) { return (int)syscall(SYS_fcntl, descriptor, 1033 /* F_ADD_SEALS */, 15 /* SEAL, SHRINK, GROW, WRITE */); }
+
+/* Gives one terminal the size of another. */
+static inline int system_copy_window_size(int from, int to) {
+    struct winsize size;
+    return ioctl(from, TIOCGWINSZ, &size) == 0 ? ioctl(to, TIOCSWINSZ, &size) : -1;
+}
+
+/* Receives one message, and the descriptor that came with it, or -1. */
+static inline ssize_t system_receive(int socket, void *buffer, size_t count, int *descriptor) {
+    union {
+        char bytes[64];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {buffer, count};
+    struct msghdr message = {0};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    *descriptor = -1;
+    ssize_t received = recvmsg(socket, &message, 0x40000000 /* MSG_CMSG_CLOEXEC */);
+    struct cmsghdr *header = received >= 0 ? CMSG_FIRSTHDR(&message) : 0;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) memcpy(descriptor, CMSG_DATA(header), sizeof *descriptor);
+    return received;
 }
 
 /* Makes everything written to the file system of the descriptor durable. */

@@ -1,3 +1,4 @@
+import Accounts
 import AppC
 import Archive
 import Digest
@@ -42,7 +43,7 @@ public struct Converter {
         }
         let passwd = try flattener.file(at: Array("etc/passwd".utf8))
         var generator = ManifestGenerator(image: image, config: config) { [self] user in
-            try passwd.flatMap { try self.content(image, $0.layer, $0.ordinal) }.flatMap { Passwd.primaryGroup(of: user, in: $0) }
+            try passwd.flatMap { try self.content(image, $0.layer, $0.ordinal) }.flatMap { UserEntry.find(user, in: $0) }.map { String($0.group) }
         }
         let manifest = try generator.manifest()
         try complete(&flattener, manifest)

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// An open directory. All names are resolved inside it, through its descriptor; its path is for messages only.
@@ -58,6 +59,14 @@ public final class Directory: Sendable {
         return OpenFile(descriptor: descriptor, path: at(name))
     }
 
+    /// Opens a path as a process would whose root this directory is: links lead nowhere else, and none of the kernel's magic
+    /// ones is followed (openat2(2), `RESOLVE_IN_ROOT`). For trees that strangers made.
+    public func inside(_ path: String, _ flags: Int32 = O_RDONLY | O_NONBLOCK | O_NOCTTY) throws(FileError) -> OpenFile {
+        let descriptor = system_open_inside(self.descriptor, path, flags)
+        guard descriptor >= 0 else { throw FileError("open", at(path)) }
+        return OpenFile(descriptor: descriptor, path: at(path))
+    }
+
     public func exists(_ name: String) -> Bool { faccessat(descriptor, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
 
     /// `O_TMPFILE`, a macro that Swift can't read.
@@ -106,6 +115,10 @@ public final class Directory: Sendable {
     public func rename(_ name: String, to target: Directory, as newName: String) throws(FileError) {
         guard renameat(descriptor, name, target.descriptor, newName) == 0 else { throw FileError("rename", at(name)) }
     }
+
+    /// Takes an exclusive `flock(2)` lock, which the kernel drops when the last copy of the descriptor is closed.
+    /// - Returns: false where `wait` is false and someone else holds it.
+    public func lock(wait: Bool) throws(FileError) -> Bool { try lockDescriptor(descriptor, path: path, exclusive: true, wait: wait) }
 
     public func sync() throws(FileError) {
         guard fsync(descriptor) == 0 else { throw FileError("sync", path) }

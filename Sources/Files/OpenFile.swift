@@ -94,11 +94,15 @@ public final class OpenFile: Sendable {
     /// Takes a `flock(2)` lock, which the kernel drops when the last copy of the descriptor is closed.
     /// - Returns: false where `wait` is false and someone else holds it.
     public func lock(exclusive: Bool, wait: Bool = true) throws(FileError) -> Bool {
-        while flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)) != 0 {
-            if errno == EINTR { continue }
-            if errno == EWOULDBLOCK { return false }
-            throw FileError("lock", path)
-        }
-        return true
+        try lockDescriptor(descriptor, path: path, exclusive: exclusive, wait: wait)
     }
+}
+
+func lockDescriptor(_ descriptor: Int32, path: String, exclusive: Bool, wait: Bool) throws(FileError) -> Bool {
+    while flock(descriptor, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)) != 0 {
+        if errno == EINTR { continue }
+        if errno == EWOULDBLOCK { return false }
+        throw FileError("lock", path)
+    }
+    return true
 }

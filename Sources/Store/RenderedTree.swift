@@ -9,14 +9,19 @@ extension ImageStore {
     /// However many processes ask at once, it is made once: a lock file is held while rendering, and the tree appears by a
     /// rename when it is whole.
     /// - Parameter render: fills the directory it is given with the image's `rootfs`.
-    /// - Returns: the path of the rootfs.
-    public func tree(_ id: ImageID, render: (OpenFile, Directory) throws -> Void) throws -> String {
+    /// - Returns: the rootfs, and its path relative to the data directory.
+    public func tree(_ id: ImageID, render: (OpenFile, Directory) throws -> Void) throws -> (directory: Directory, path: String) {
+        try makeTree(id, render)
+        let path = "cas/tree/\(id)/rootfs"
+        return (try root.directory(path), path)
+    }
+
+    private func makeTree(_ id: ImageID, _ render: (OpenFile, Directory) throws -> Void) throws {
         let trees = try cas.make("tree", mode: 0o700)
-        let path = "\(trees.path)/\(id)/rootfs"
-        if trees.exists(id.description) { return path }
+        if trees.exists(id.description) { return }
         let lock = try cas.make("treelocks").file(id.description, O_RDWR | O_CREAT)
         _ = try lock.lock(exclusive: true)
-        if trees.exists(id.description) { return path }
+        if trees.exists(id.description) { return }
         let temporary = ".new-\(id)"
         try trees.removeTree(temporary)
         do {
@@ -28,6 +33,5 @@ extension ImageStore {
             try? trees.removeTree(temporary)
             throw error
         }
-        return path
     }
 }

@@ -18,12 +18,27 @@ public enum SubprocessError: DiagnosedError, Equatable {
 }
 
 /// Starts a program and waits for it.
+/// - Returns: its exit code, or 128 and the signal that ended it.
+public func runProgram(_ program: String, _ arguments: [String], descriptors: [Int32]) throws(SubprocessError) -> Int32 {
+    let pid = try startProgram(program, arguments, descriptors: descriptors)
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    return exitCode(status)
+}
+
+/// What a shell would make of a status of `waitpid`: the exit code, or 128 and the signal.
+public func exitCode(_ status: Int32) -> Int32 {
+    let signal = status & 0x7F
+    return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+}
+
+/// Starts a program. The caller waits for it.
 ///
 /// - Parameters:
 ///   - descriptors: this process's descriptors, which the program gets as 3, 4, 5 … in this order. It gets standard input,
 ///     output and error as they are, and nothing else.
-/// - Returns: its exit code, or 128 and the signal that ended it.
-public func runProgram(_ program: String, _ arguments: [String], descriptors: [Int32]) throws(SubprocessError) -> Int32 {
+///   - file: an open file to run in place of the one at `program`, which is its name then.
+public func startProgram(_ program: String, _ arguments: [String], descriptors: [Int32], file: OpenFile? = nil) throws(SubprocessError) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -36,15 +51,26 @@ public func runProgram(_ program: String, _ arguments: [String], descriptors: [I
         copies.append(copy)
         posix_spawn_file_actions_adddup2(&actions, copy, Int32(3 + index))
     }
+    var path = program
+    if let file {
+        let copy = fcntl(file.descriptor, F_DUPFD_CLOEXEC, 64)
+        guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
+        copies.append(copy)
+        path = "/proc/self/fd/\(copy)"
+    }
     var words = ([program] + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     var pid = pid_t()
-    let code = posix_spawn(&pid, program, &actions, nil, &words, environ)
+    let code = posix_spawn(&pid, path, &actions, nil, &words, environ)
     guard code == 0 else { throw .notStarted(program: program, code: code) }
-    var status: Int32 = 0
-    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-    let signal = status & 0x7F
-    return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+    return pid
+}
+
+/// A program that belongs to this one: in `../libexec/d2a` where it is installed, beside it where it was built.
+public func companionProgram(_ name: String) -> String {
+    let directory = programPath().split(separator: "/").dropLast().joined(separator: "/")
+    let installed = "/\(directory)/../libexec/d2a/\(name)"
+    return access(installed, X_OK) == 0 ? installed : "/\(directory)/\(name)"
 }
 
 /// The absolute path of the running program, links resolved.

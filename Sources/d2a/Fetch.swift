@@ -88,10 +88,7 @@ extension ImageStore {
 enum Helper {
     /// - Throws: the helper's exit status where it failed; it has said why.
     static func run(_ arguments: [String], descriptors: [Int32]) throws {
-        let directory = programPath().split(separator: "/").dropLast().joined(separator: "/")
-        let installed = "/\(directory)/../libexec/d2a/d2a-image"
-        let program = access(installed, X_OK) == 0 ? installed : "/\(directory)/d2a-image"
-        let status = try runProgram(program, arguments, descriptors: descriptors)
+        let status = try runProgram(companionProgram("d2a-image"), arguments, descriptors: descriptors)
         guard status == 0 else { throw ExitCode(status) }
     }
 }

@@ -1,0 +1,33 @@
+import Diagnostics
+import Files
+import Glibc
+
+/// A pod that could not be started.
+public enum Stage1Error: DiagnosedError, Equatable {
+    /// A step failed before the app ran.
+    case setup(what: String, code: Int32)
+    /// Here no overlay can be mounted; a copied root works.
+    case noOverlay(code: Int32)
+    /// The app's program can't be run.
+    case notExecuted(program: String, code: Int32)
+
+    public var diagnosis: Diagnosis {
+        switch self {
+        case .setup(let what, let code):
+            Diagnosis("\(what): \(errorText(code))", hint: code == EPERM ? "running pods needs root with CAP_SYS_ADMIN: try sudo" : nil)
+        case .noOverlay(let code): Diagnosis("can't mount an overlay for the pod: \(errorText(code))", hint: "run it with --no-overlay")
+        case .notExecuted(let program, let code):
+            switch code {
+            case ENOENT: Diagnosis("can't run \(program): it isn't in the image, or its interpreter isn't", hint: "look into the image with -- /bin/sh, or name another program")
+            case ENOEXEC: Diagnosis("can't run \(program): it is no program for this machine", hint: "fetch the image for this machine's platform")
+            default: Diagnosis("can't run \(program): \(errorText(code))")
+            }
+        }
+    }
+
+    /// Exit codes that shells use too: 127 not found, 126 not executable; 254 for the rest.
+    public var exitCode: Int32 {
+        guard case .notExecuted(_, let code) = self else { return 254 }
+        return code == ENOENT || code == ENOTDIR ? 127 : 126
+    }
+}

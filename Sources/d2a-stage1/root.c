@@ -1,0 +1,221 @@
+/* The pod's root file system. Whatever the image holds, no path of it leads a mount or a write outside: all paths are
+ * resolved by openat2 inside the new root, and mounts are made on descriptors. */
+#define _GNU_SOURCE
+#include "stage1.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int root = -1;
+
+static int open_inside(int directory, const char *path, uint64_t flags, uint64_t resolve) {
+    struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
+    return (int)syscall(SYS_openat2, directory, path[0] ? path : ".", &how, sizeof how);
+}
+
+/* mount(2), on and from descriptors. A source below zero means none. */
+static int mount_on(int target, const char *source, int source_fd, const char *type, unsigned long flags, const char *data) {
+    char from[32], to[32];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", source_fd);
+    snprintf(to, sizeof to, "/proc/self/fd/%d", target);
+    return mount(source_fd >= 0 ? from : source, to, type, flags, data);
+}
+
+/* Opens the directory that is to hold the last component of path, making what is missing on the way. */
+static int open_parent(const char *path, const char **last) {
+    char copy[PATH_MAX];
+    if (strlen(path) >= sizeof copy) {
+        errno = ENAMETOOLONG;
+        fail("can't reach %s", path);
+    }
+    const char *slash = strrchr(path, '/');
+    *last = slash ? slash + 1 : path;
+    size_t length = slash ? (size_t)(slash - path) : 0;
+    memcpy(copy, path, length);
+    copy[length] = 0;
+    int parent = open_inside(root, copy, O_PATH | O_DIRECTORY, 0);
+    if (parent >= 0) return parent;
+    if (errno != ENOENT || length == 0) fail("can't reach %s in the image", copy);
+    const char *name;
+    int above = open_parent(copy, &name);
+    if (mkdirat(above, name, 0755) != 0 && errno != EEXIST) fail("can't make %s in the pod", copy);
+    close(above);
+    parent = open_inside(root, copy, O_PATH | O_DIRECTORY, 0);
+    if (parent < 0) fail("can't reach %s in the image", copy);
+    return parent;
+}
+
+static void make_directory(const char *path, mode_t mode) {
+    const char *name;
+    int parent = open_parent(path, &name);
+    if (mkdirat(parent, name, mode) == 0)
+        fchmodat(parent, name, mode, 0); /* whatever the umask was */
+    else if (errno != EEXIST)
+        fail("can't make %s in the pod", path);
+    close(parent);
+}
+
+/* The root is a rendered tree below a layer of the pod's own or, without overlay options, a directory of the pod's own. */
+static void step_root(const char *path, const char *overlay) {
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) fail("can't make the mounts private");
+    if (overlay[0] != 0) {
+        if (mount("overlay", path, "overlay", 0, overlay) != 0) fail_as("overlay", EXIT_SETUP, "can't mount an overlay for the pod");
+    } else if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) != 0) {
+        fail("can't mount the pod's root");
+    }
+    root = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (root < 0) fail("can't open the pod's root");
+}
+
+/* A file system of the kernel's, which only a true directory may carry: a link would put it somewhere else. */
+static void step_mount(struct plan *plan) {
+    const char *type = plan_need(plan);
+    const char *path = plan_need(plan);
+    unsigned long flags = (unsigned long)plan_number(plan);
+    const char *data = plan_need(plan);
+    make_directory(path, 0755);
+    int target = open_inside(root, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    if (target < 0) fail("can't mount %s: %s of the image must be a directory", type, path);
+    if (mount_on(target, type, -1, type, flags, data) != 0) fail("can't mount %s on %s", type, path);
+    close(target);
+}
+
+/* Something of the host's at a path of the pod's. */
+static void step_bind(struct plan *plan) {
+    const char *source = plan_need(plan);
+    const char *path = plan_need(plan);
+    unsigned long flags = (unsigned long)plan_number(plan);
+    struct stat status;
+    if (stat(source, &status) != 0) fail("can't find %s", source);
+    int target = open_inside(root, path, O_PATH, 0);
+    if (target < 0 && errno == ENOENT) {
+        if (S_ISDIR(status.st_mode)) {
+            make_directory(path, 0755);
+        } else {
+            const char *name;
+            int parent = open_parent(path, &name);
+            /* A link that leads nowhere, as to a resolv.conf in /run, gives way: in the pod's layer, not in the image. */
+            unlinkat(parent, name, 0);
+            int file = openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+            if (file < 0) fail("can't make %s in the pod", path);
+            close(file);
+            close(parent);
+        }
+        target = open_inside(root, path, O_PATH, 0);
+    }
+    if (target < 0) fail("can't reach %s in the image", path);
+    if (mount_on(target, source, -1, NULL, MS_BIND, NULL) != 0) fail("can't mount %s on %s", source, path);
+    close(target);
+    if (flags == 0) return;
+    target = open_inside(root, path, O_PATH, 0);
+    if (target < 0 || mount_on(target, NULL, -1, NULL, MS_BIND | MS_REMOUNT | flags, NULL) != 0) fail("can't set the options of the mount on %s", path);
+    close(target);
+}
+
+static void step_device(struct plan *plan) {
+    const char *path = plan_need(plan);
+    unsigned major = (unsigned)plan_number(plan), minor = (unsigned)plan_number(plan);
+    const char *name;
+    int parent = open_parent(path, &name);
+    if (mknodat(parent, name, S_IFCHR | 0666, makedev(major, minor)) != 0 || fchmodat(parent, name, 0666, 0) != 0) fail("can't make the device %s", path);
+    close(parent);
+}
+
+static void step_link(struct plan *plan) {
+    const char *path = plan_need(plan);
+    const char *target = plan_need(plan);
+    const char *name;
+    int parent = open_parent(path, &name);
+    if (symlinkat(target, parent, name) != 0 && errno != EEXIST) fail("can't make the link %s", path);
+    close(parent);
+}
+
+/* Hides what the kernel shows at a path; what this kernel doesn't have needs no hiding. */
+static void step_mask(const char *path) {
+    int target = open_inside(root, path, O_PATH, RESOLVE_NO_SYMLINKS);
+    if (target < 0) return;
+    struct stat status;
+    int failed;
+    if (fstat(target, &status) == 0 && S_ISDIR(status.st_mode)) {
+        failed = mount_on(target, "tmpfs", -1, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,nr_inodes=2");
+    } else {
+        /* The pod's own device: a change of its mode must not reach the host's. */
+        int null = open_inside(root, "/dev/null", O_PATH, RESOLVE_NO_SYMLINKS);
+        failed = null < 0 || mount_on(target, NULL, null, NULL, MS_BIND, NULL) != 0;
+        close(null);
+    }
+    if (failed != 0) fail("can't hide %s", path);
+    close(target);
+}
+
+static void step_read_only(const char *path) {
+    for (int pass = 0; pass < 2; pass++) {
+        int target = open_inside(root, path, O_PATH, RESOLVE_NO_SYMLINKS);
+        if (target < 0) return;
+        unsigned long flags = pass == 0 ? MS_BIND | MS_REC : MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+        if (mount_on(target, NULL, pass == 0 ? target : -1, NULL, flags, NULL) != 0) fail("can't make %s read-only", path);
+        close(target);
+    }
+}
+
+/* From here on the host's files are out of reach. */
+static void step_pivot(void) {
+    if (fchdir(root) != 0 || syscall(SYS_pivot_root, ".", ".") != 0) fail("can't change the root");
+    if (umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) fail("can't leave the old root");
+    close(root);
+    close(DATA_FD);
+}
+
+bool root_step(const char *step, struct plan *plan) {
+    if (strcmp(step, "root") == 0) {
+        const char *path = plan_need(plan);
+        step_root(path, plan_need(plan));
+    } else if (strcmp(step, "mount") == 0) {
+        step_mount(plan);
+    } else if (strcmp(step, "bind") == 0) {
+        step_bind(plan);
+    } else if (strcmp(step, "make-directory") == 0) {
+        const char *path = plan_need(plan);
+        make_directory(path, (mode_t)plan_number(plan));
+    } else if (strcmp(step, "device") == 0) {
+        step_device(plan);
+    } else if (strcmp(step, "link") == 0) {
+        step_link(plan);
+    } else if (strcmp(step, "mask") == 0) {
+        step_mask(plan_need(plan));
+    } else if (strcmp(step, "read-only") == 0) {
+        step_read_only(plan_need(plan));
+    } else if (strcmp(step, "pivot") == 0) {
+        step_pivot();
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* A terminal in the pod's own devpts, which is /dev/console too. d2a gets the master side. */
+int root_terminal(uid_t owner) {
+    int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int unlock = 0;
+    unsigned number;
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) != 0 || ioctl(master, TIOCGPTN, &number) != 0) fail("can't make a terminal");
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    char path[32];
+    snprintf(path, sizeof path, "/dev/pts/%u", number);
+    if (slave < 0 || fchown(slave, owner, (gid_t)-1) != 0) fail("can't make a terminal");
+    if (mount(path, "/dev/console", NULL, MS_BIND, NULL) != 0) fail("can't mount the terminal on /dev/console");
+    report_terminal(master);
+    close(master);
+    return slave;
+}
