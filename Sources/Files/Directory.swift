@@ -2,7 +2,7 @@ import CSystem
 import Glibc
 
 /// An open directory. All names are resolved inside it, through its descriptor; its path is for messages only.
-public final class Directory: Sendable {
+public final class Directory: DescriptorOwner {
     public let descriptor: Int32
     public let path: String
 

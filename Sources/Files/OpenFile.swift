@@ -1,9 +1,15 @@
 import Glibc
 
+/// Whatever owns a descriptor. Functions that need one for a while take its owner: a bare number may be closed under them,
+/// since Swift drops an object after its last use.
+public protocol DescriptorOwner: AnyObject, Sendable {
+    var descriptor: Int32 { get }
+}
+
 /// An open file. Owns the descriptor and closes it when the last reference goes.
 ///
 /// Positioned reads may be made from several threads at once.
-public final class OpenFile: Sendable {
+public final class OpenFile: DescriptorOwner {
     public let descriptor: Int32
     /// For messages only.
     public let path: String

@@ -65,15 +65,14 @@ public struct Stage1 {
         let signals = SignalQueue()
         var ends: [Int32] = [0, 0]
         guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0 else { throw FileError("make", "a socket pair") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let report = OpenFile(descriptor: ends[0], path: "stage1's report")
-        var theirs: OpenFile? = OpenFile(descriptor: ends[1], path: "stage1's report")
-        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        let planFile = try Self.memoryFile("plan", plan)
-        let keeper = try startProgram(
-            "d2a-stage1", [String(getpid())], descriptors: [data.descriptor, ends[1], planFile.descriptor, pod.directory.descriptor], file: Self.program())
-        theirs = nil
-        return try withExtendedLifetime(theirs) { try supervise(keeper, report, signals) }
+        let keeper = try start(reportingTo: OpenFile(descriptor: ends[1], path: report.path))
+        return try supervise(keeper, report, signals)
+    }
+
+    private func start(reportingTo socket: OpenFile) throws -> pid_t {
+        try startProgram("d2a-stage1", [String(getpid())], descriptors: [data, socket, Self.memoryFile("plan", plan), pod.directory], file: Self.program())
     }
 
     /// d2a-stage1, copied to sealed memory: whatever a pod does to the program that runs in it, the file on the host's disk is
@@ -81,7 +80,7 @@ public struct Stage1 {
     private static func program() throws -> OpenFile {
         let file = try OpenFile.open(companionProgram("d2a-stage1"))
         let copy = try memoryFile("d2a-stage1", file.readAll(limit: 64 << 20))
-        guard system_seal(copy.descriptor) == 0 else { throw FileError("seal", copy.path) }
+        guard withExtendedLifetime(copy, { system_seal(copy.descriptor) }) == 0 else { throw FileError("seal", copy.path) }
         return copy
     }
 

@@ -19,7 +19,7 @@ public enum SubprocessError: DiagnosedError, Equatable {
 
 /// Starts a program and waits for it.
 /// - Returns: its exit code, or 128 and the signal that ended it.
-public func runProgram(_ program: String, _ arguments: [String], descriptors: [Int32]) throws(SubprocessError) -> Int32 {
+public func runProgram(_ program: String, _ arguments: [String], descriptors: [any DescriptorOwner]) throws(SubprocessError) -> Int32 {
     let pid = try startProgram(program, arguments, descriptors: descriptors)
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
@@ -38,22 +38,22 @@ public func exitCode(_ status: Int32) -> Int32 {
 ///   - descriptors: this process's descriptors, which the program gets as 3, 4, 5 … in this order. It gets standard input,
 ///     output and error as they are, and nothing else.
 ///   - file: an open file to run in place of the one at `program`, which is its name then.
-public func startProgram(_ program: String, _ arguments: [String], descriptors: [Int32], file: OpenFile? = nil) throws(SubprocessError) -> pid_t {
+public func startProgram(_ program: String, _ arguments: [String], descriptors: [any DescriptorOwner], file: OpenFile? = nil) throws(SubprocessError) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     // First to numbers above all targets, so that no dup2 overwrites a descriptor that is still needed.
     var copies: [Int32] = []
     defer { for copy in copies { close(copy) } }
-    for (index, descriptor) in descriptors.enumerated() {
-        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 64)
+    for (index, owner) in descriptors.enumerated() {
+        let copy = withExtendedLifetime(owner) { fcntl(owner.descriptor, F_DUPFD_CLOEXEC, 64) }
         guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
         copies.append(copy)
         posix_spawn_file_actions_adddup2(&actions, copy, Int32(3 + index))
     }
     var path = program
     if let file {
-        let copy = fcntl(file.descriptor, F_DUPFD_CLOEXEC, 64)
+        let copy = withExtendedLifetime(file) { fcntl(file.descriptor, F_DUPFD_CLOEXEC, 64) }
         guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
         copies.append(copy)
         path = "/proc/self/fd/\(copy)"

@@ -54,10 +54,10 @@ extension ImageStore {
         // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
         let report = try workspace.directory.unnamedFile()
         var arguments = ["fetch"] + options.arguments
-        var descriptors = [blob.descriptor, report.descriptor, workspace.directory.descriptor]
+        var descriptors: [any DescriptorOwner] = [blob, report, workspace.directory]
         if let archive {
             arguments.append("--file")
-            descriptors.append(archive.descriptor)
+            descriptors.append(archive)
         }
         try Helper.run(arguments + ["--", image], descriptors: descriptors)
 
@@ -87,7 +87,7 @@ extension ImageStore {
 /// The program that has what this one leaves out: networks, archives, compression.
 enum Helper {
     /// - Throws: the helper's exit status where it failed; it has said why.
-    static func run(_ arguments: [String], descriptors: [Int32]) throws {
+    static func run(_ arguments: [String], descriptors: [any DescriptorOwner]) throws {
         let status = try runProgram(companionProgram("d2a-image"), arguments, descriptors: descriptors)
         guard status == 0 else { throw ExitCode(status) }
     }

@@ -43,7 +43,7 @@ struct Run: ParsableCommand {
         let store = try global.store()
         let id = try store.findOrFetch(image, options)
         let manifest = try store.manifest(id)
-        let tree = try store.tree(id) { blob, directory in try Helper.run(["render"], descriptors: [blob.descriptor, directory.descriptor]) }
+        let tree = try store.tree(id) { blob, directory in try Helper.run(["render"], descriptors: [blob, directory]) }
         let terminal = isatty(STDIN_FILENO) == 1 && (interactive || isatty(STDOUT_FILENO) == 1)
         let app = try PodApp(manifest, changes: changes(), root: tree.directory, terminal: terminal ? Self.terminalKind() : nil)
         do {
@@ -59,7 +59,7 @@ struct Run: ParsableCommand {
         let pod = try PodDirectory(in: store.root)
         do {
             if root == .copy {
-                try Helper.run(["render"], descriptors: [store.blob(id).descriptor, pod.directory.directory("rootfs").descriptor])
+                try Helper.run(["render"], descriptors: [store.blob(id), pod.directory])
             } else {
                 try pod.adoptOwner(of: store.root.directory(tree(root)))
             }
