@@ -73,7 +73,10 @@ let package = Package(
             "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
             "Conversion", "Render", "Store", "CSystem", argumentParser,
         ]),
-        .executableTarget(name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+        // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a thousandth of the size.
+        .executableTarget(
+            name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
         .executableTarget(name: "docker2aci", dependencies: ["ImageCommands"], swiftSettings: strict),
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", argumentParser], swiftSettings: strict),
         .executableTarget(

@@ -71,6 +71,17 @@ public final class OpenFile: DescriptorOwner {
         }
     }
 
+    /// Writes all that is left of another file at this one's position.
+    public func write(contentsOf other: OpenFile) throws(FileError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try other.read(into: buffer)
+            if count == 0 { return }
+            try write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
     /// Writes all bytes at the file's position.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
         var rest = bytes

@@ -72,24 +72,24 @@ public struct Stage1 {
     }
 
     private func start(reportingTo socket: OpenFile) throws -> pid_t {
-        try startProgram("d2a-stage1", [String(getpid())], descriptors: [data, socket, Self.memoryFile("plan", plan), pod.directory], file: Self.program())
+        let planFile = try Self.memoryFile("plan")
+        try plan.withUnsafeBytes { try planFile.write($0) }
+        return try startProgram("d2a-stage1", [String(getpid())], descriptors: [data, socket, planFile, pod.directory], file: Self.program())
     }
 
     /// d2a-stage1, copied to sealed memory: whatever a pod does to the program that runs in it, the file on the host's disk is
     /// out of its reach (CVE-2019-5736).
     private static func program() throws -> OpenFile {
-        let file = try OpenFile.open(companionProgram("d2a-stage1"))
-        let copy = try memoryFile("d2a-stage1", file.readAll(limit: 64 << 20))
+        let copy = try memoryFile("d2a-stage1")
+        try copy.write(contentsOf: OpenFile.open(companionProgram("d2a-stage1")))
         guard withExtendedLifetime(copy, { system_seal(copy.descriptor) }) == 0 else { throw FileError("seal", copy.path) }
         return copy
     }
 
-    private static func memoryFile(_ name: String, _ bytes: [UInt8]) throws(FileError) -> OpenFile {
+    private static func memoryFile(_ name: String) throws(FileError) -> OpenFile {
         let descriptor = system_memory_file(name)
         guard descriptor >= 0 else { throw FileError("create", "a file in memory") }
-        let file = OpenFile(descriptor: descriptor, path: "\(name) in memory")
-        try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in try file.write(UnsafeRawBufferPointer(buffer)) }
-        return file
+        return OpenFile(descriptor: descriptor, path: "\(name) in memory")
     }
 
     private func supervise(_ keeper: pid_t, _ report: OpenFile, _ signals: SignalQueue) throws -> Int32 {
