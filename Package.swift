@@ -52,7 +52,7 @@ let package = Package(
         module("Subprocess", ["Diagnostics", "Files"]),
 
         // From a reference to an image: names, networks, archives, layers.
-        module("Transport", ["Diagnostics", "Files", "CCurl"]),
+        module("Transport", ["Diagnostics", "Threads", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
         module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport"]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),

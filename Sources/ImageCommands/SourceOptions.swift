@@ -4,6 +4,8 @@ import DockerArchive
 import Files
 import Glibc
 import Image
+import Reference
+import Registry
 
 /// Where an image comes from, and how it is asked for: options that all commands share.
 public struct SourceOptions: ParsableArguments {
@@ -32,7 +34,9 @@ public struct SourceOptions: ParsableArguments {
         if Self.isFile(image) {
             return try DockerArchiveSource(OpenFile.open(image), path: image, image: imageInFile, scratch: scratch)
         }
-        throw FileError("open", image, code: ENOENT)
+        let options = RegistryOptions(
+            platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp, jobs: max(1, jobs))
+        return RegistrySource(reference: try ImageReference(image), options: options, scratch: scratch, events: events)
     }
 
     /// An argument that is an existing file is that file; anything else is a name.

@@ -64,8 +64,11 @@ public final class WorkerThread: @unchecked Sendable {
         guard code == 0 else { fatalError("can't start a thread: \(String(cString: strerror(code)))") }
     }
 
-    /// Waits for the closure to return. Called exactly once.
+    /// Waits for the closure to return. Either this or ``detach()`` is called, once.
     public func join() { pthread_join(thread, nil) }
+
+    /// Nobody will wait for it.
+    public func detach() { pthread_detach(thread) }
 }
 
 /// Processors this process may use.

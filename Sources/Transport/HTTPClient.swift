@@ -1,0 +1,204 @@
+import CCurl
+import Glibc
+import Threads
+
+/// How requests are made.
+public struct TransportOptions: Sendable {
+    /// Takes any certificate.
+    public var insecureSkipVerify = false
+    /// Follows a redirect from https to http.
+    public var allowHTTP = false
+    /// Seconds for a connection to be made.
+    public var connectTimeout = 20
+    /// Seconds without a byte after which a transfer has broken off.
+    public var stallTimeout = 60
+    /// How often a request that failed in passing (429, 5xx, a broken connection) is made again.
+    public var retries = 4
+    /// Seconds before the first repetition; doubled for each further one.
+    public var backoff = 0.5
+
+    public init() {}
+}
+
+public struct HTTPHeaders: Sendable {
+    private var fields: [(name: String, value: String)] = []
+
+    mutating func add(_ name: String, _ value: String) { fields.append((name.lowercased(), value)) }
+
+    /// All values of a header, whose name is given in lower case.
+    public func all(_ name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
+    public subscript(name: String) -> String? { all(name).first }
+}
+
+public struct HTTPResponse: Sendable {
+    public var status: Int
+    public var headers: HTTPHeaders
+    /// Of an answer that is no success: its body. Otherwise empty.
+    public var errorBody: [UInt8]
+    public var isSuccess: Bool { (200..<300).contains(status) }
+}
+
+/// GET over libcurl. Connections are kept and used again; may be used from several threads at once.
+public final class HTTPClient: Sendable {
+    private let options: TransportOptions
+    private let idle = Monitor<[Handle]>([])
+
+    private struct Handle: @unchecked Sendable { let curl: UnsafeMutableRawPointer }
+
+    private static let libraryReady: Void = { if curl_global_init(Int(CURL_GLOBAL_DEFAULT)) != CURLE_OK { fatalError("libcurl can't start") } }()
+
+    public init(_ options: TransportOptions) {
+        self.options = options
+        _ = Self.libraryReady
+    }
+
+    deinit { for handle in idle.update({ $0 }) { curl_easy_cleanup(handle.curl) } }
+
+    /// Asks once. Redirects are followed, without credentials as soon as they leave the first origin.
+    ///
+    /// - Parameters:
+    ///   - authorization: value of the `Authorization` header.
+    ///   - body: gets the bytes of a successful answer as they come.
+    /// - Throws: ``TransportError``, and whatever `body` throws.
+    public func get(
+        _ address: WebAddress, headers: [(String, String)] = [], authorization: String? = nil, body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> HTTPResponse {
+        var current = address
+        for _ in 0...10 {
+            var fields = headers
+            if let authorization, current.hasOrigin(of: address) { fields.append(("Authorization", authorization)) }
+            let response = try exchange(current, fields, body)
+            guard [301, 302, 303, 307, 308].contains(response.status), let location = response.headers["location"] else { return response }
+            guard let next = current.following(location) else { throw TransportError.badRedirect(current, reason: "it redirects to something that is no web address") }
+            if current.scheme == "https", next.scheme == "http", !options.allowHTTP {
+                throw TransportError.badRedirect(current, reason: "it redirects from HTTPS to plain HTTP (\(next.host))")
+            }
+            current = next
+        }
+        throw TransportError.badRedirect(address, reason: "it redirects without end")
+    }
+
+    /// Asks, again where the failure may pass, for a body of at most `limit` bytes.
+    public func get(_ address: WebAddress, headers: [(String, String)] = [], authorization: String? = nil, limit: Int) throws -> (response: HTTPResponse, body: [UInt8]) {
+        try retrying {
+            var bytes: [UInt8] = []
+            let response = try get(address, headers: headers, authorization: authorization) { _, chunk in
+                guard bytes.count + chunk.count <= limit else { throw TransportError.tooLong(address, limit: limit) }
+                bytes.append(contentsOf: chunk)
+            }
+            return (response, bytes)
+        } response: { $0.response }
+    }
+
+    /// Runs `attempt` until it brings an answer that is not one of passing failure, waiting longer each time, or as long as the
+    /// server asks for (RFC 9110, Retry-After).
+    public func retrying<T>(_ attempt: () throws -> T, response: (T) -> HTTPResponse) throws -> T {
+        var number = 0
+        while true {
+            var wait = options.backoff * Double(1 << number)
+            do {
+                let result = try attempt()
+                let answer = response(result)
+                guard answer.status == 429 || (500..<600).contains(answer.status), number < options.retries else { return result }
+                if let seconds = answer.headers["retry-after"].flatMap(Int.init) { wait = Double(min(max(0, seconds), 60)) }
+            } catch let error as TransportError where error.isPassing && number < options.retries {}
+            number += 1
+            usleep(UInt32(wait * 1e6))
+        }
+    }
+
+    // MARK: One exchange
+
+    /// What libcurl's callbacks work on.
+    private struct Exchange {
+        var response = HTTPResponse(status: 0, headers: HTTPHeaders(), errorBody: [])
+        var failure: (any Error)?
+        let body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+    }
+
+    private func exchange(
+        _ address: WebAddress, _ headers: [(String, String)], _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> HTTPResponse {
+        let handle = idle.update { $0.popLast() } ?? Handle(curl: curl_easy_init())
+        let curl = handle.curl
+        var list: UnsafeMutablePointer<curl_slist>?
+        defer {
+            curl_easy_reset(curl)
+            curl_slist_free_all(list)
+            idle.update { $0.append(handle) }
+        }
+        for (name, value) in headers { list = curl_slist_append(list, "\(name): \(value)") }
+        _ = curl_shim_set_text(curl, CURLOPT_URL, address.text)
+        _ = curl_shim_set_text(curl, CURLOPT_PROTOCOLS_STR, "http,https")
+        _ = curl_shim_set_list(curl, CURLOPT_HTTPHEADER, list)
+        _ = curl_shim_set_text(curl, CURLOPT_USERAGENT, "d2a/0.1")
+        _ = curl_shim_set_long(curl, CURLOPT_NOSIGNAL, 1)
+        _ = curl_shim_set_long(curl, CURLOPT_CONNECTTIMEOUT, options.connectTimeout)
+        _ = curl_shim_set_long(curl, CURLOPT_LOW_SPEED_LIMIT, 1)
+        _ = curl_shim_set_long(curl, CURLOPT_LOW_SPEED_TIME, options.stallTimeout)
+        _ = curl_shim_set_long(curl, CURLOPT_BUFFERSIZE, 256 << 10)
+        if options.insecureSkipVerify {
+            _ = curl_shim_set_long(curl, CURLOPT_SSL_VERIFYPEER, 0)
+            _ = curl_shim_set_long(curl, CURLOPT_SSL_VERIFYHOST, 0)
+        }
+        var words = [CChar](repeating: 0, count: Int(CURL_ERROR_SIZE))
+
+        return try withoutActuallyEscaping(body) { body in
+            var state = Exchange(body: body)
+            let code: CURLcode = withUnsafeMutablePointer(to: &state) { state in
+                words.withUnsafeMutableBufferPointer { words in
+                    _ = curl_shim_set_text(curl, CURLOPT_ERRORBUFFER, words.baseAddress)
+                    _ = curl_shim_set_header_reader(curl, Self.receiveHeader, state)
+                    _ = curl_shim_set_writer(curl, Self.receiveBody, state)
+                    return curl_easy_perform(curl)
+                }
+            }
+            if let failure = state.failure { throw failure }
+            state.response.status = curl_shim_status(curl)
+            guard code == CURLE_OK else { throw Self.error(code, words, address) }
+            return state.response
+        }
+    }
+
+    private static let receiveHeader: curl_shim_writer = { bytes, size, count, context in
+        let state = context!.assumingMemoryBound(to: Exchange.self)
+        let line = String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self)
+        if line.hasPrefix("HTTP/") {
+            // A status line: also that of an interim answer, or of a proxy's.
+            state.pointee.response.headers = HTTPHeaders()
+            state.pointee.response.status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        } else if let colon = line.firstIndex(of: ":") {
+            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }.prefix { $0 != "\r" && $0 != "\n" && $0 != "\r\n" }
+            state.pointee.response.headers.add(String(line[..<colon]), String(value))
+        }
+        return size * count
+    }
+
+    private static let receiveBody: curl_shim_writer = { bytes, size, count, context in
+        let state = context!.assumingMemoryBound(to: Exchange.self)
+        let chunk = UnsafeRawBufferPointer(start: bytes, count: size * count)
+        guard state.pointee.response.isSuccess else {
+            guard state.pointee.response.errorBody.count + chunk.count <= 1 << 20 else { return 0 }
+            state.pointee.response.errorBody.append(contentsOf: chunk)
+            return size * count
+        }
+        do {
+            try state.pointee.body(state.pointee.response, chunk)
+            return size * count
+        } catch {
+            state.pointee.failure = error
+            return 0
+        }
+    }
+
+    private static func error(_ code: CURLcode, _ words: [CChar], _ address: WebAddress) -> TransportError {
+        let detail = String(decoding: words.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let reason = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        switch code {
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT: return .unreachable(address, reason: reason)
+        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CERTPROBLEM:
+            return .insecure(address, reason: reason)
+        default: return .interrupted(address, reason: reason)
+        }
+    }
+}
