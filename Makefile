@@ -1,4 +1,7 @@
-.PHONY: help setup build test lint fmt clean
+PREFIX ?= /usr/local
+RELEASE := .build/release
+
+.PHONY: help setup build demo test bench install lint fmt clean
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -8,8 +11,19 @@ setup: ## install what is missing (Debian 12, Ubuntu 24.04)
 build: setup ## build the programs, optimised, with Swift's library inside
 	swift build -c release --static-swift-stdlib
 
-test: setup ## all tests
+demo: build ## convert an image and run it
+	@scripts/demo
+
+test: setup ## all tests; those that need root say so where they are left out
 	swift test
+
+bench: build ## compare with skopeo, umoci and the runtimes on PATH
+	bench/convert
+	bench/start
+
+install: ## copy what was built to $(PREFIX)
+	install -D -s -t $(DESTDIR)$(PREFIX)/bin $(RELEASE)/d2a $(RELEASE)/docker2aci
+	install -D -s -t $(DESTDIR)$(PREFIX)/libexec/d2a $(RELEASE)/d2a-image $(RELEASE)/d2a-stage1
 
 lint: ## check the style
 	swift format lint -r --strict Sources Tests Package.swift
