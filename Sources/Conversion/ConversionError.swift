@@ -2,7 +2,7 @@ import Diagnostics
 import Digest
 
 /// An image that can't be converted.
-public enum ConversionError: DiagnosedError {
+public enum ConversionError: DiagnosedError, Equatable {
     /// The image's configuration makes no sense.
     case badConfig(String)
     /// No appc name can be made of the image's.

@@ -1,1 +1,96 @@
-// placeholder
+import AppC
+import Digest
+import Files
+import Foundation
+import Reference
+import Testing
+
+@testable import Store
+
+@Suite struct StoreTests {
+    private final class Fixture {
+        let path = NSTemporaryDirectory() + "/d2a-test-" + UUID().uuidString
+        let store: ImageStore
+        init() throws { store = try ImageStore(path: path) }
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+
+        @discardableResult func add(_ start: String, name: String? = nil) throws -> ImageID {
+            let id = "sha512-" + start + String(repeating: "0", count: 128 - start.count)
+            let sha256 = "sha256-" + start + String(repeating: "1", count: 64 - start.count)
+            let workspace = try Workspace(store)
+            let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT)
+            try blob.write("tar of \(start)")
+            let manifest = try CanonicalJSON.encode(ImageManifest(name: "a/\(start)"))
+            let record = ImageRecord(id: id, sha256: sha256, name: "a/\(start)", version: "1", size: 10, importTime: 1)
+            try store.add(record, manifest: manifest, blob: blob, from: workspace, name: name.map { try ImageReference($0) })
+            return ImageID(id)!
+        }
+    }
+
+    @Test func whatIsAddedIsFound() throws {
+        let fixture = try Fixture()
+        let id = try fixture.add("ab12", name: "localhost:5000/x/y:v1")
+        let store = fixture.store
+        #expect(try store.images().map(\.name) == ["a/ab12"])
+        #expect(try store.resolve(ImageIDPrefix("sha512-ab")!) == id)
+        #expect(try store.resolve(ImageIDPrefix("sha256-ab12")!) == id)
+        #expect(try store.resolve(ImageReference("localhost:5000/x/y:v1")) == id)
+        #expect(try store.resolve(ImageReference("localhost:5000/x/y:v2")) == nil)
+        #expect(try store.manifest(id).name == "a/ab12")
+        #expect(try store.blob(id).readAll(limit: 100) == Array("tar of ab12".utf8))
+        #expect(FileManager.default.fileExists(atPath: "\(fixture.path)/cas/blob/sha512/ab/\(id)"))
+        #expect(try store.root.directory("tmp").names() == [])
+    }
+
+    @Test func prefixesMustBeClear() throws {
+        let fixture = try Fixture()
+        try fixture.add("ab12")
+        try fixture.add("ab34")
+        #expect(throws: StoreError.ambiguous("sha512-ab", candidates: try fixture.store.images().map { ImageID($0.id)! })) {
+            try fixture.store.resolve(ImageIDPrefix("sha512-ab")!)
+        }
+        #expect(throws: StoreError.prefixTooShort("sha512-a")) { try fixture.store.resolve(ImageIDPrefix("sha512-a")!) }
+        #expect(throws: StoreError.noSuchImage("sha512-cd")) { try fixture.store.resolve(ImageIDPrefix("sha512-cd")!) }
+    }
+
+    @Test func removalLeavesNothingOfIt() throws {
+        let fixture = try Fixture()
+        let id = try fixture.add("ab12", name: "localhost/x")
+        let other = try fixture.add("cd34")
+        _ = try fixture.store.tree(id) { _, directory in _ = try directory.make("rootfs") }
+        try fixture.store.remove(id)
+        #expect(try fixture.store.images().map(\.id) == [other.description])
+        #expect(try fixture.store.resolve(ImageReference("localhost/x")) == nil)
+        let left = FileManager.default.enumerator(atPath: fixture.path + "/cas")!.allObjects as! [String]
+        #expect(left.filter { $0.contains("ab12") && !$0.hasPrefix("treelocks") } == [])
+    }
+
+    @Test func aTreeIsMadeOnceAndWhole() throws {
+        struct Broken: Error {}
+        let fixture = try Fixture()
+        let id = try fixture.add("ab12")
+        #expect(throws: Broken.self) {
+            try fixture.store.tree(id) { _, directory in
+                _ = try directory.make("rootfs/half")
+                throw Broken()
+            }
+        }
+        var made = 0
+        for _ in 0..<2 {
+            let tree = try fixture.store.tree(id) { _, directory in
+                made += 1
+                _ = try directory.make("rootfs/bin")
+            }
+            #expect(try tree.directory.names() == ["bin"])
+        }
+        #expect(made == 1)
+        #expect(try fixture.store.root.directory("cas/tree").names() == [id.description])
+    }
+
+    @Test func damageIsNamed() throws {
+        let fixture = try Fixture()
+        let id = try fixture.add("ab12")
+        try fixture.store.root.directory("cas/image").write(Array("{".utf8), atomicallyTo: "\(id).json")
+        #expect(throws: StoreError.self) { try fixture.store.images() }
+    }
+}
