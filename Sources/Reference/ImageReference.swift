@@ -13,7 +13,7 @@ public struct ImageReference: Sendable, Hashable, CustomStringConvertible {
     /// nil only where a digest was given without a tag.
     public let tag: String?
     public let digest: Digest?
-    /// As it was typed, with any transport prefix.
+    /// As it was typed, but for `docker://`.
     public let original: String
 
     public static let hub = "registry-1.docker.io"
@@ -28,6 +28,7 @@ public struct ImageReference: Sendable, Hashable, CustomStringConvertible {
             break
         }
         guard !rest.isEmpty else { throw fail("it is empty") }
+        original = String(rest)
 
         if let at = rest.firstIndex(of: "@") {
             let digestText = rest[rest.index(after: at)...]
@@ -66,7 +67,6 @@ public struct ImageReference: Sendable, Hashable, CustomStringConvertible {
         let components = repository.split(separator: "/", omittingEmptySubsequences: false)
         guard let bad = components.first(where: { !Self.isPathComponent($0) }) else {
             self.repository = repository
-            original = text
             return
         }
         if bad.contains(where: \.isUppercase) { throw fail("the repository must be lower case") }

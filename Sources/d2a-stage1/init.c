@@ -101,5 +101,6 @@ _Noreturn void init(struct plan *plan) {
     if (dup3(LOCK_FD, 3, O_CLOEXEC) < 0 || syscall(SYS_close_range, 4, ~0U, 0) != 0) _exit(EXIT_SETUP);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; null >= 0 && fd < 3; fd++) dup2(null, fd);
+    close(null);
     _exit(reap(child));
 }

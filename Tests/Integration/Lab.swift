@@ -1,0 +1,137 @@
+import Foundation
+import Testing
+
+/// What a program printed and how it ended.
+struct Outcome {
+    var status: Int32
+    var output: String
+    var errors: String
+}
+
+/// Real peers and our own programs, in a directory that goes with the tests.
+enum Lab {
+    static let isRoot = geteuid() == 0
+    static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    /// Where the programs were built: beside the tests.
+    static let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+
+    static func has(_ program: String) -> Bool { (try? run("sh", ["-c", "command -v \(program)"]).status) == 0 }
+
+    /// Runs a program to its end. One of ours by its name, any other by PATH.
+    @discardableResult
+    static func run(_ program: String, _ arguments: [String], in directory: String = "/", environment: [String: String] = [:], input: String = "") throws -> Outcome {
+        let process = Process()
+        let ours = "\(programs)/\(program)"
+        process.executableURL = URL(fileURLWithPath: FileManager.default.isExecutableFile(atPath: ours) ? ours : "/usr/bin/env")
+        process.arguments = process.executableURL!.path == ours ? arguments : [program] + arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: directory)
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        // Files, not pipes: whatever a program leaves running must not hold the test up.
+        let scratch = NSTemporaryDirectory() + "/d2a-outcome-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: scratch) }
+        for name in ["in", "out", "err"] { _ = FileManager.default.createFile(atPath: "\(scratch)/\(name)", contents: Data(name == "in" ? input.utf8 : "".utf8)) }
+        process.standardInput = FileHandle(forReadingAtPath: "\(scratch)/in")
+        process.standardOutput = FileHandle(forWritingAtPath: "\(scratch)/out")
+        process.standardError = FileHandle(forWritingAtPath: "\(scratch)/err")
+        try process.run()
+        process.waitUntilExit()
+        func text(_ name: String) -> String { (try? String(contentsOfFile: "\(scratch)/\(name)", encoding: .utf8)) ?? "" }
+        let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+        return Outcome(status: status, output: text("out"), errors: text("err"))
+    }
+
+    /// A `docker save` archive of busybox that skopeo wrote, made once.
+    static let busybox: String = {
+        let path = NSTemporaryDirectory() + "/d2a-lab-\(getpid())"
+        try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        atexit { try? FileManager.default.removeItem(atPath: NSTemporaryDirectory() + "/d2a-lab-\(getpid())") }
+        let outcome = try! run("\(package)/scripts/make-busybox", [path])
+        precondition(outcome.status == 0, "make-busybox: \(outcome.errors)")
+        return path + "/busybox.docker"
+    }()
+}
+
+/// A directory of one test's own, with a store in it.
+final class Place {
+    let path = NSTemporaryDirectory() + "/d2a-place-" + UUID().uuidString
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    var store: String { path + "/store" }
+
+    @discardableResult
+    func run(_ program: String, _ arguments: String..., input: String = "") throws -> Outcome {
+        try Lab.run(program, arguments, in: path, environment: ["D2A_DIR": store], input: input)
+    }
+
+    /// A line of shell, with our programs on PATH.
+    @discardableResult
+    func shell(_ line: String) throws -> Outcome {
+        let path = "\(Lab.programs):" + (ProcessInfo.processInfo.environment["PATH"] ?? "")
+        return try Lab.run("bash", ["-c", line], in: self.path, environment: ["D2A_DIR": store, "PATH": path, "BUSYBOX": Lab.busybox])
+    }
+
+    func names(_ directory: String = "") -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path + "/" + directory)) ?? []).sorted() }
+
+    /// What must be gone when nothing runs.
+    func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        #expect(names("store/tmp") == [], sourceLocation: sourceLocation)
+        #expect(names("store/pods") == [], sourceLocation: sourceLocation)
+        #expect(try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8).contains(store) == false, sourceLocation: sourceLocation)
+    }
+
+    /// An archive as `docker save` writes it, of trees that lines of shell make, one a layer.
+    func archive(_ layers: String..., config: String = #"{"Cmd":["/bin/sh"]}"#) throws -> String {
+        var script = "set -e; rm -rf make; mkdir make; cd make; ids=(); names=()\n"
+        for (number, layer) in layers.enumerated() {
+            script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) -cf \(number)/layer.tar .; "
+            script += "ids+=(\"\\\"sha256:$(sha256sum <\(number)/layer.tar | cut -c1-64)\\\"\"); names+=('\"\(number)/layer.tar\"')\n"
+        }
+        script += """
+            join() { local IFS=,; echo "$*"; }
+            printf '{"architecture":"amd64","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]}}' '\(config)' "$(join "${ids[@]}")" >c
+            name=$(sha256sum <c | cut -c1-64).json; mv c $name
+            printf '[{"Config":"%s","RepoTags":["made:latest"],"Layers":[%s]}]' $name "$(join "${names[@]}")" >manifest.json
+            tar -cf ../made.docker manifest.json $name \(layers.indices.map { "\($0)/layer.tar" }.joined(separator: " ")); cd ..; rm -rf make
+            """
+        let outcome = try shell(script)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        return path + "/made.docker"
+    }
+}
+
+/// A real registry on loopback, ended with this object.
+final class RegistryServer {
+    let address: String
+    let root: String
+    private let process = Process()
+
+    init(_ place: Place) throws {
+        root = place.path + "/registry"
+        let port = Int.random(in: 20000..<40000)
+        address = "127.0.0.1:\(port)"
+        let config = "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: \(root)}}\nhttp: {addr: \"\(address)\"}\n"
+        try config.write(toFile: place.path + "/registry.yml", atomically: true, encoding: .utf8)
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["docker-registry", "serve", place.path + "/registry.yml"]
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        for _ in 0..<100 {
+            if try Lab.run("bash", ["-c", "exec 3<>/dev/tcp/127.0.0.1/\(port)"]).status == 0 { return }
+            usleep(100_000)
+        }
+        Issue.record("docker-registry doesn't answer on \(address)")
+    }
+
+    deinit {
+        process.terminate()
+        process.waitUntilExit()
+    }
+
+    func push(_ archive: String, as name: String) throws {
+        let outcome = try Lab.run("skopeo", ["copy", "-q", "--dest-tls-verify=false", "docker-archive:" + archive, "docker://\(address)/\(name)"])
+        try #require(outcome.status == 0, "\(outcome.errors)")
+    }
+}
