@@ -1,0 +1,87 @@
+import Foundation
+import Testing
+
+private let ready = Lab.isRoot && Lab.has("dockerd") && Lab.has("skopeo") && Lab.has("umoci")
+
+/// A real Docker engine, ended with this object.
+private final class Engine {
+    let socket: String
+    private let process = Process()
+    private let root: String
+
+    init(_ place: Place) throws {
+        root = place.path + "/docker"
+        socket = "unix://\(root)/docker.sock"
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "dockerd", "--bridge=none", "--iptables=false", "--ip-masq=false", "-H", socket, "--data-root", root + "/data", "--exec-root", root + "/exec", "-p",
+            root + "/pid",
+        ]
+        _ = FileManager.default.createFile(atPath: root + "/log", contents: nil)
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle(forWritingAtPath: root + "/log")
+        try process.run()
+        for _ in 0..<300 {
+            if try Lab.run("docker", ["-H", socket, "version"]).status == 0 { return }
+            usleep(100_000)
+        }
+        Issue.record("dockerd doesn't answer: \((try? String(contentsOfFile: root + "/log", encoding: .utf8)) ?? "")")
+    }
+
+    deinit {
+        process.terminate()
+        process.waitUntilExit()
+        _ = try? Lab.run("sh", ["-c", "grep -o '\(root)[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l 2>/dev/null; rm -rf \(root)"])
+    }
+}
+
+/// What Docker builds and saves, and what Docker itself shows of it.
+@Suite(.enabled(if: ready, "needs root, dockerd, skopeo and umoci (make setup)"))
+struct DockerTests {
+    /// Every path of a tree with kind, mode, owner, size, link count, link target and, of files, time and content.
+    private static let describe = """
+        describe() { (cd "$1" && find . -mindepth 1 -not -path './dev*' -not -path './proc*' -not -path './sys*' -not -name .dockerenv \\
+            -not -path ./etc/hosts -not -path ./etc/hostname -not -path ./etc/resolv.conf -not -path ./etc/mtab -not -path ./etc \\
+            \\( -type d -printf '%p %y %m %U:%G\\n' -o -type f -printf '%p %y %m %U:%G %s %n %T@ ' -exec sh -c 'sha256sum <"$1"' . {} \\; \\
+            -o -printf '%p %y %m %U:%G %l\\n' \\) | LC_ALL=C sort); }
+        """
+
+    @Test func theTreeIsWhatDockerExports() throws {
+        let place = try Place()
+        let engine = try Engine(place)
+        let outcome = try place.shell(
+            """
+            set -e
+            export DOCKER_HOST=\(engine.socket) DOCKER_BUILDKIT=0
+            docker load -q -i $BUSYBOX >/dev/null
+            mkdir context; cat >context/Dockerfile <<'END'
+            FROM busybox:latest
+            RUN mkdir -p /a/b/c /gone /opaque/deep && echo one >/a/file && echo x >/gone/x && echo y >/opaque/deep/y && ln /a/file /a/hard && ln -s ../a/file /a/soft
+            RUN rm -r /gone && rm -r /opaque && mkdir /opaque && echo new >/opaque/new && chmod 4755 /a/file && chown 1000:2000 /a/b
+            RUN echo two >>/a/hard && mknod /a/pipe p && touch -d '2001-02-03 04:05:06' /a/b/c && rm /bin/vi && mv /a/soft /a/b/soft
+            RUN rm -r /a/b/c && echo file >/a/b/c && rm /etc/group && mkdir /etc/group && printf '%0300d' 0 >"/a/$(printf 'n%.0s' $(seq 120))"
+            USER app
+            WORKDIR /work/dir
+            CMD ["sh", "-c", "id -un; pwd"]
+            END
+            docker build -q --network none -t made:v1 context >/dev/null 2>&1
+            docker save -o made.docker made:v1
+            docker create --network none --name made made:v1 >/dev/null
+            mkdir export; docker export made | tar -C export -xp --numeric-owner
+            docker rm made >/dev/null
+            docker2aci --quiet made.docker
+            mkdir aci; tar -C aci -xpzf made-v1.aci --numeric-owner
+            id=$(d2a fetch made.docker)
+            d2a run --user=0 $id -- true
+            \(Self.describe)
+            describe export >exported; describe aci/rootfs >converted; describe store/cas/tree/$id/rootfs >rendered
+            [ $(wc -l <exported) -gt 200 ]
+            diff exported converted
+            diff exported rendered
+            d2a run $id >ours; docker run --rm --network none made:v1 >theirs; diff theirs ours
+            """)
+        #expect(outcome.status == 0, "\(outcome.output)\n\(outcome.errors)")
+        #expect(try String(contentsOfFile: place.path + "/ours", encoding: .utf8) == "app\n/work/dir\n")
+    }
+}
