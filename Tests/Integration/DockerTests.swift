@@ -60,7 +60,7 @@ struct DockerTests {
             RUN mkdir -p /a/b/c /gone /opaque/deep && echo one >/a/file && echo x >/gone/x && echo y >/opaque/deep/y && ln /a/file /a/hard && ln -s ../a/file /a/soft
             RUN rm -r /gone && rm -r /opaque && mkdir /opaque && echo new >/opaque/new && chmod 4755 /a/file && chown 1000:2000 /a/b
             RUN echo two >>/a/hard && mknod /a/pipe p && touch -d '2001-02-03 04:05:06' /a/b/c && rm /bin/vi && mv /a/soft /a/b/soft
-            RUN rm -r /a/b/c && echo file >/a/b/c && rm /etc/group && mkdir /etc/group && printf '%0300d' 0 >"/a/$(printf 'n%.0s' $(seq 120))"
+            RUN rm -r /a/b/c && echo file >/a/b/c && rm /bin/cal; mkdir -p /bin/cal/now && printf '%0300d' 0 >"/a/$(printf 'n%.0s' $(seq 120))"
             USER app
             WORKDIR /work/dir
             CMD ["sh", "-c", "id -un; pwd"]
