@@ -69,10 +69,12 @@ let package = Package(
         module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CSystem"]),
 
         // Programs.
-        module("ImageCommands", [
-            "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
-            "Conversion", "Render", "Store", "CSystem", argumentParser,
-        ]),
+        module(
+            "ImageCommands",
+            [
+                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
+                "Conversion", "Render", "Store", "CSystem", argumentParser,
+            ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a thousandth of the size.
         .executableTarget(
             name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],

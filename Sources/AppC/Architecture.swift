@@ -7,7 +7,7 @@ public enum Architecture {
         switch (os, architecture, version) {
         case ("linux", "amd64", _): return "amd64"
         case ("linux", "386", _): return "i386"
-        case ("linux", "arm64", "" ), ("linux", "arm64", "8"): return "aarch64"
+        case ("linux", "arm64", ""), ("linux", "arm64", "8"): return "aarch64"
         case ("linux", "arm", ""), ("linux", "arm", "5"), ("linux", "arm", "6"): return "armv6l"
         case ("linux", "arm", "7"), ("linux", "arm", "8"): return "armv7l"
         case ("linux", "ppc64", _), ("linux", "ppc64le", _), ("linux", "s390x", _): return architecture

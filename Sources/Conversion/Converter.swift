@@ -104,7 +104,8 @@ public struct Converter {
         for (name, target) in links {
             try flattener.addIfAbsent(TarEntry(path: Array("dev/\(name)".utf8), kind: .symbolicLink, mode: 0o777, linkTarget: Array(target.utf8)))
         }
-        if let directory = manifest.app?.workingDirectory, !directory.utf8.split(separator: UInt8(ascii: "/")).contains(where: { $0.elementsEqual("..".utf8) }) {
+        if let directory = manifest.app?.workingDirectory, !directory.utf8.split(separator: UInt8(ascii: "/")).contains(where: { $0.elementsEqual("..".utf8) })
+        {
             try flattener.addIfAbsent(TarEntry(path: Array(directory.utf8), kind: .directory, mode: 0o755))
         }
     }

@@ -29,7 +29,8 @@ public enum DockerArchiveError: DiagnosedError, Equatable {
         case .noSuchImage(let path, let name, let names):
             Diagnosis("\(path) has no image \(name)", hint: "it has: \(names.joined(separator: ", "))")
         case .wrongDigest(let path, let member, let actual):
-            Diagnosis("\(path): \(member) has the digest \(actual), not the one it is named by", hint: "the archive is damaged: write it again with docker save")
+            Diagnosis(
+                "\(path): \(member) has the digest \(actual), not the one it is named by", hint: "the archive is damaged: write it again with docker save")
         case .invalid(let path, let reason):
             Diagnosis("\(path): \(reason)", hint: "write it again with docker save")
         }

@@ -63,7 +63,9 @@ public final class DockerArchiveSource: ImageSource {
         }
         func bytes(_ name: String) throws -> [UInt8]? {
             guard let region = try region(name) else { return nil }
-            guard region.length <= Self.metadataLimit else { throw DockerArchiveError.invalid(path: path, reason: "\(name) is larger than \(Self.metadataLimit) bytes") }
+            guard region.length <= Self.metadataLimit else {
+                throw DockerArchiveError.invalid(path: path, reason: "\(name) is larger than \(Self.metadataLimit) bytes")
+            }
             var result = [UInt8](repeating: 0, count: region.length)
             let source = FileRegion(file, offset: region.offset, length: region.length)
             var filled = 0

@@ -35,7 +35,8 @@ public struct SourceOptions: ParsableArguments {
             return try DockerArchiveSource(OpenFile.open(image), path: image, image: imageInFile, scratch: scratch)
         }
         let options = RegistryOptions(
-            platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp, jobs: max(1, jobs))
+            platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp,
+            jobs: max(1, jobs))
         return RegistrySource(reference: try ImageReference(image), options: options, scratch: scratch, events: events)
     }
 

@@ -50,7 +50,9 @@ public struct PodApp: Sendable, Equatable {
         supplementaryGroups = app.supplementaryGIDs ?? []
         // Docker also consults the image's /etc/group; the appc spec and rkt do not.
         if manifest.isFromDocker, changes.group == nil, let name = owner.entry?.name {
-            for entry in GroupEntry.of(member: name, in: accounts.groups) where !supplementaryGroups.contains(entry.group) { supplementaryGroups.append(entry.group) }
+            for entry in GroupEntry.of(member: name, in: accounts.groups) where !supplementaryGroups.contains(entry.group) {
+                supplementaryGroups.append(entry.group)
+            }
         }
 
         var variables: [NamedValue] = []

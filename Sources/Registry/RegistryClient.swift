@@ -81,7 +81,9 @@ final class RegistryClient: Sendable {
                 try file.write(chunk)
                 try progress(received)
             }
-        } response: { $0 }
+        } response: {
+            $0
+        }
         guard response.isSuccess else { throw refusal(response, what: "blob \(digest)") }
         guard received == size else { throw RegistryError.wrongSize(reference, blob: digest, expected: size, actual: received) }
         let actual = hasher.finish()
@@ -98,13 +100,18 @@ final class RegistryClient: Sendable {
                 body.append(contentsOf: chunk)
             }
             return (response, body)
-        } response: { $0.response }
+        } response: {
+            $0.response
+        }
     }
 
     /// Asks with the token at hand, and once more with a new one where that is refused.
-    private func authorized(_ path: String, _ headers: [(String, String)], _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse {
+    private func authorized(_ path: String, _ headers: [(String, String)], _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse
+    {
         let base = try connect()
-        guard let address = WebAddress("\(base)/v2/\(reference.repository)/\(path)") else { throw RegistryError.invalid(reference, reason: "no web address can be made of it") }
+        guard let address = WebAddress("\(base)/v2/\(reference.repository)/\(path)") else {
+            throw RegistryError.invalid(reference, reason: "no web address can be made of it")
+        }
         let token = session.update { $0.expires > Self.now() ? $0.authorization : nil }
         let response = try http.get(address, headers: headers, authorization: token, body: body)
         guard response.status == 401, let renewed = try authorize(response, base) else { return response }

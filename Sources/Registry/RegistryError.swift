@@ -23,20 +23,29 @@ public enum RegistryError: DiagnosedError, Equatable {
     public var diagnosis: Diagnosis {
         switch self {
         case .repositoryNotFound(let reference):
-            Diagnosis("\(reference.registry) has no repository \(reference.repository)", hint: "check the spelling; a private one looks missing without a login")
+            Diagnosis(
+                "\(reference.registry) has no repository \(reference.repository)", hint: "check the spelling; a private one looks missing without a login")
         case .tagNotFound(let reference, let tags):
             Diagnosis(
                 "\(reference.registry)/\(reference.repository) has no tag \(reference.tag ?? "")",
                 hint: tags.isEmpty ? "check the spelling" : "it has: \(tags.prefix(12).joined(separator: ", "))\(tags.count > 12 ? ", …" : "")")
         case .digestNotFound(let reference): Diagnosis("\(reference.registry)/\(reference.repository) has no image \(reference.manifestReference)")
         case .denied(let reference, let reason):
-            Diagnosis("\(reference.registry) doesn't let us read \(reference.repository)\(reason.isEmpty ? "" : ": \(reason)")", hint: "it is private, or it doesn't exist")
+            Diagnosis(
+                "\(reference.registry) doesn't let us read \(reference.repository)\(reason.isEmpty ? "" : ": \(reason)")",
+                hint: "it is private, or it doesn't exist")
         case .refused(let reference, let what, let status, let reason):
-            Diagnosis("\(reference.registry) answers \(status) for \(what)\(reason.isEmpty ? "" : ": \(reason)")", hint: "try again later, or ask whoever runs the registry")
+            Diagnosis(
+                "\(reference.registry) answers \(status) for \(what)\(reason.isEmpty ? "" : ": \(reason)")",
+                hint: "try again later, or ask whoever runs the registry")
         case .wrongDigest(let reference, let what, let expected, let actual):
-            Diagnosis("\(what) of \(reference) has the digest \(actual), not \(expected)", hint: "the registry, or something between, damages what it sends: nothing was kept")
+            Diagnosis(
+                "\(what) of \(reference) has the digest \(actual), not \(expected)",
+                hint: "the registry, or something between, damages what it sends: nothing was kept")
         case .wrongSize(let reference, let blob, let expected, let actual):
-            Diagnosis("blob \(blob) of \(reference) has \(actual) bytes, not \(expected)", hint: "the registry, or something between, damages what it sends: nothing was kept")
+            Diagnosis(
+                "blob \(blob) of \(reference) has \(actual) bytes, not \(expected)",
+                hint: "the registry, or something between, damages what it sends: nothing was kept")
         case .invalid(let reference, let reason): Diagnosis("\(reference): \(reason)", hint: "this is not an image that d2a knows, or not a registry")
         case .noSuchPlatform(let reference, let wanted, let available):
             Diagnosis("\(reference) has no image for \(wanted)", hint: "choose with --platform from: \(available.map(\.description).joined(separator: ", "))")

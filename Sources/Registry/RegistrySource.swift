@@ -78,7 +78,9 @@ public final class RegistrySource: ImageSource {
             document = try decode(ManifestDocument.self, bytes, "the manifest")
         }
         guard let config = document.config, let layers = document.layers else {
-            throw RegistryError.invalid(reference, reason: document.schemaVersion == 1 ? "it has a manifest of schema 1, which d2a can't read yet" : "its manifest is of an unknown kind")
+            throw RegistryError.invalid(
+                reference,
+                reason: document.schemaVersion == 1 ? "it has a manifest of schema 1, which d2a can't read yet" : "its manifest is of an unknown kind")
         }
         let configDigest = try parse(config.digest)
         let configBytes = try client.document(config, configDigest)

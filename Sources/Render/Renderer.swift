@@ -13,7 +13,8 @@ public enum RenderError: DiagnosedError, Equatable {
     public var diagnosis: Diagnosis {
         switch self {
         case .unreadable(let reason): Diagnosis("the image can't be read: \(reason)", hint: "remove it with d2a image rm and fetch it again")
-        case .entry(let name, let reason): Diagnosis("can't unpack \(name): \(reason)", hint: "see whether the disk is full and whether the image is one that you trust")
+        case .entry(let name, let reason):
+            Diagnosis("can't unpack \(name): \(reason)", hint: "see whether the disk is full and whether the image is one that you trust")
         case .noRootfs: Diagnosis("the image has no rootfs", hint: "remove it with d2a image rm and fetch it again")
         case .notConfined(let code): Diagnosis("can't enter the directory to unpack in: \(errorText(code))", hint: "unpacking an image to run it needs root")
         }

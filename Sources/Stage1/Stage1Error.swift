@@ -18,7 +18,10 @@ public enum Stage1Error: DiagnosedError, Equatable {
         case .noOverlay(let code): Diagnosis("can't mount an overlay for the pod: \(errorText(code))", hint: "run it with --no-overlay")
         case .notExecuted(let program, let code):
             switch code {
-            case ENOENT: Diagnosis("can't run \(program): it isn't in the image, or its interpreter isn't", hint: "look into the image with -- /bin/sh, or name another program")
+            case ENOENT:
+                Diagnosis(
+                    "can't run \(program): it isn't in the image, or its interpreter isn't",
+                    hint: "look into the image with -- /bin/sh, or name another program")
             case ENOEXEC: Diagnosis("can't run \(program): it is no program for this machine", hint: "fetch the image for this machine's platform")
             default: Diagnosis("can't run \(program): \(errorText(code))")
             }

@@ -16,7 +16,9 @@ public enum StoreError: DiagnosedError, Equatable {
         case .prefixTooShort(let prefix):
             Diagnosis("\(prefix) is too short for an image ID", hint: "give at least two hexadecimal digits")
         case .ambiguous(let prefix, let candidates):
-            Diagnosis("\(prefix) is the beginning of \(candidates.count) image IDs", hint: "give more digits: " + candidates.map { String($0.description.prefix(24)) }.joined(separator: ", "))
+            Diagnosis(
+                "\(prefix) is the beginning of \(candidates.count) image IDs",
+                hint: "give more digits: " + candidates.map { String($0.description.prefix(24)) }.joined(separator: ", "))
         case .damaged(let path):
             Diagnosis("\(path) is damaged", hint: "remove the image with d2a image rm and fetch it again")
         }

@@ -11,7 +11,8 @@ public enum SubprocessError: DiagnosedError, Equatable {
     public var diagnosis: Diagnosis {
         switch self {
         case .notStarted(let program, let code):
-            Diagnosis("can't start \(program): \(errorText(code))", hint: "it belongs to this program and should lie in ../libexec/d2a beside it: install it again")
+            Diagnosis(
+                "can't start \(program): \(errorText(code))", hint: "it belongs to this program and should lie in ../libexec/d2a beside it: install it again")
         case .failed(let status): Diagnosis("a helper process ended with status \(status)")
         }
     }

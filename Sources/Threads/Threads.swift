@@ -57,10 +57,12 @@ public final class WorkerThread: @unchecked Sendable {
 
     public init(_ run: @escaping @Sendable () -> Void) {
         let body = Unmanaged.passRetained(Body(run)).toOpaque()
-        let code = pthread_create(&thread, nil, { pointer in
-            Unmanaged<Body>.fromOpaque(pointer!).takeRetainedValue().run()
-            return nil
-        }, body)
+        let code = pthread_create(
+            &thread, nil,
+            { pointer in
+                Unmanaged<Body>.fromOpaque(pointer!).takeRetainedValue().run()
+                return nil
+            }, body)
         guard code == 0 else { fatalError("can't start a thread: \(String(cString: strerror(code)))") }
     }
 

@@ -69,7 +69,9 @@ public final class HTTPClient: Sendable {
             if let authorization, current.hasOrigin(of: address) { fields.append(("Authorization", authorization)) }
             let response = try exchange(current, fields, body)
             guard [301, 302, 303, 307, 308].contains(response.status), let location = response.headers["location"] else { return response }
-            guard let next = current.following(location) else { throw TransportError.badRedirect(current, reason: "it redirects to something that is no web address") }
+            guard let next = current.following(location) else {
+                throw TransportError.badRedirect(current, reason: "it redirects to something that is no web address")
+            }
             if current.scheme == "https", next.scheme == "http", !options.allowHTTP {
                 throw TransportError.badRedirect(current, reason: "it redirects from HTTPS to plain HTTP (\(next.host))")
             }
@@ -79,7 +81,9 @@ public final class HTTPClient: Sendable {
     }
 
     /// Asks, again where the failure may pass, for a body of at most `limit` bytes.
-    public func get(_ address: WebAddress, headers: [(String, String)] = [], authorization: String? = nil, limit: Int) throws -> (response: HTTPResponse, body: [UInt8]) {
+    public func get(_ address: WebAddress, headers: [(String, String)] = [], authorization: String? = nil, limit: Int) throws -> (
+        response: HTTPResponse, body: [UInt8]
+    ) {
         try retrying {
             var bytes: [UInt8] = []
             let response = try get(address, headers: headers, authorization: authorization) { _, chunk in
@@ -87,7 +91,9 @@ public final class HTTPClient: Sendable {
                 bytes.append(contentsOf: chunk)
             }
             return (response, bytes)
-        } response: { $0.response }
+        } response: {
+            $0.response
+        }
     }
 
     /// Runs `attempt` until it brings an answer that is not one of passing failure, waiting longer each time, or as long as the

@@ -19,7 +19,8 @@ public enum TransportError: DiagnosedError, Equatable {
             Diagnosis("can't reach \(address.host):\(address.port): \(reason)", hint: "check the name and the network, and whether the registry runs")
         case .insecure(let address, let reason):
             Diagnosis(
-                "\(address.host):\(address.port) can't be trusted: \(reason)", hint: "if it speaks plain HTTP use --insecure-allow-http; --insecure-skip-verify takes any certificate")
+                "\(address.host):\(address.port) can't be trusted: \(reason)",
+                hint: "if it speaks plain HTTP use --insecure-allow-http; --insecure-skip-verify takes any certificate")
         case .interrupted(let address, let reason): Diagnosis("\(address): the transfer broke off: \(reason)", hint: "run the command again")
         case .badRedirect(let address, let reason): Diagnosis("\(address): \(reason)", hint: "the registry is set up wrongly: tell whoever runs it")
         case .tooLong(let address, let limit): Diagnosis("\(address): the answer is longer than \(limit) bytes", hint: "the registry is broken or hostile")

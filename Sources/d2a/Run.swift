@@ -29,7 +29,9 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("Run with this group of the image's.", valueName: "group")) var group: String?
     @Option(name: [.customLong("working-dir"), .customLong("working-directory")], help: ArgumentHelp("Run in this directory.", valueName: "path"))
     var workingDirectory: String?
-    @Option(name: [.customLong("set-env"), .customLong("environment")], help: ArgumentHelp("Set an environment variable. May be repeated.", valueName: "name=value"))
+    @Option(
+        name: [.customLong("set-env"), .customLong("environment")], help: ArgumentHelp("Set an environment variable. May be repeated.", valueName: "name=value")
+    )
     var environment: [String] = []
     @Option(help: ArgumentHelp("The pod's host name.", valueName: "name")) var hostname: String?
     @Option(help: ArgumentHelp("The pod's network: host, or none.", valueName: "network")) var net: PodNetwork = .host
@@ -96,7 +98,9 @@ struct Run: ParsableCommand {
     /// The kind of the person's terminal, where it is a name and nothing else.
     private static func terminalKind() -> String {
         let kind = getenv("TERM").map { String(cString: $0) } ?? ""
-        let isName = !kind.isEmpty && kind.utf8.count <= 64 && kind.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789-+._".unicodeScalars.contains($0)) }
+        let isName =
+            !kind.isEmpty && kind.utf8.count <= 64
+            && kind.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789-+._".unicodeScalars.contains($0)) }
         return isName ? kind : "xterm"
     }
 }

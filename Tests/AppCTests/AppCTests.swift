@@ -33,7 +33,8 @@ import Testing
         manifest.app = app
         let text = try CanonicalJSON.text(manifest)
         #expect(
-            text == #"{"acKind":"ImageManifest","acVersion":"0.8.11","app":{"exec":["/bin/sh","-c","a/b"],"group":"0","user":"0","# + #""userLabels":{"a":"é\u0001","z":"1"}},"labels":[{"name":"os","value":"linux"}],"name":"a/b"}"#)
+            text == #"{"acKind":"ImageManifest","acVersion":"0.8.11","app":{"exec":["/bin/sh","-c","a/b"],"group":"0","user":"0","#
+                + #""userLabels":{"a":"é\u0001","z":"1"}},"labels":[{"name":"os","value":"linux"}],"name":"a/b"}"#)
         #expect(try CanonicalJSON.decode(ImageManifest.self, from: Array(text.utf8)) == manifest)
     }
 
@@ -42,7 +43,10 @@ import Testing
         #expect(try CanonicalJSON.text(CanonicalJSON.decode(JSONValue.self, from: Array(text.utf8))) == text)
     }
 
-    @Test(arguments: [("linux", "amd64", nil, "amd64"), ("linux", "arm64", "v8", "aarch64"), ("linux", "arm", "v7", "armv7l"), ("linux", "arm", nil, "armv6l"), ("linux", "mips", nil, nil)])
+    @Test(arguments: [
+        ("linux", "amd64", nil, "amd64"), ("linux", "arm64", "v8", "aarch64"), ("linux", "arm", "v7", "armv7l"), ("linux", "arm", nil, "armv6l"),
+        ("linux", "mips", nil, nil),
+    ])
     func architectures(os: String, architecture: String, variant: String?, expected: String?) {
         #expect(Architecture.appc(os: os, architecture: architecture, variant: variant) == expected)
     }

@@ -30,7 +30,8 @@ private func manifest(_ config: String, name: ImageName? = nil, group: String? =
         #expect(app.environment == [NamedValue(name: "A", value: "2"), NamedValue(name: "B", value: "x=y")])
         #expect(app.workingDirectory == "/srv")
         #expect(app.mountPoints == [MountPoint(name: "volume-var-lib-data", path: "/var/lib/data", readOnly: false)])
-        #expect(app.ports?.map { "\($0.name) \($0.protocol) \($0.port) \($0.count ?? 0)" } == ["53-udp udp 53 1", "80-tcp tcp 80 1", "8000-8002-tcp tcp 8000 3"])
+        #expect(
+            app.ports?.map { "\($0.name) \($0.protocol) \($0.port) \($0.count ?? 0)" } == ["53-udp udp 53 1", "80-tcp tcp 80 1", "8000-8002-tcp tcp 8000 3"])
         #expect(app.userLabels == ["k": "v"])
         #expect(result.annotation("appc.io/docker/entrypoint") == #"["/run"]"#)
         #expect(result.annotation("appc.io/docker/cmd") == #"["-v"]"#)
@@ -47,7 +48,8 @@ private func manifest(_ config: String, name: ImageName? = nil, group: String? =
     }
 
     @Test func whatCannotBeKeptIsSaid() throws {
-        let (result, warnings) = try manifest(#"{"os":"linux","architecture":"mips","config":{"Env":["novalue"],"ExposedPorts":{"99999/tcp":{}},"Volumes":{"/":{}}}}"#)
+        let (result, warnings) = try manifest(
+            #"{"os":"linux","architecture":"mips","config":{"Env":["novalue"],"ExposedPorts":{"99999/tcp":{}},"Volumes":{"/":{}}}}"#)
         #expect(result.app?.environment == nil && result.app?.ports == nil && result.app?.mountPoints == nil)
         #expect(warnings.count == 4)
     }

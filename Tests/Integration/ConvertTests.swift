@@ -28,7 +28,9 @@ struct ConvertTests {
         let list = try place.shell("tar -tzf library-busybox-latest.aci").output.split(separator: "\n")
         #expect(list.first == "manifest" && list.dropFirst().first == "rootfs/" && list.contains("rootfs/bin/busybox"))
         let architecture = try place.shell("dpkg --print-architecture").output.trimmingCharacters(in: .newlines)
-        let manifest = try place.shell("tar -xOzf library-busybox-latest.aci manifest | jq -r '.acKind, .app.exec[0], (.app.environment[] | select(.name == \"GREETING\") | .value), (.labels | sort_by(.name)[] | .value)'").output
+        let manifest = try place.shell(
+            "tar -xOzf library-busybox-latest.aci manifest | jq -r '.acKind, .app.exec[0], (.app.environment[] | select(.name == \"GREETING\") | .value), (.labels | sort_by(.name)[] | .value)'"
+        ).output
         #expect(manifest.split(separator: "\n").map(String.init) == ["ImageManifest", "sh", "hello", architecture, "linux", "latest"])
     }
 
@@ -88,7 +90,9 @@ struct ConvertTests {
 
     // MARK: Errors: one message each, the right exit code, nothing left over
 
-    private func expectFailure(_ place: Place, _ image: String, _ words: String..., left: [String] = [], sourceLocation: SourceLocation = #_sourceLocation) throws {
+    private func expectFailure(_ place: Place, _ image: String, _ words: String..., left: [String] = [], sourceLocation: SourceLocation = #_sourceLocation)
+        throws
+    {
         let outcome = try place.run("docker2aci", image)
         #expect(outcome.status == 1, sourceLocation: sourceLocation)
         #expect(outcome.output == "", sourceLocation: sourceLocation)
@@ -123,7 +127,9 @@ struct ConvertTests {
         let server = try RegistryServer(elsewhere)
         try server.push(Lab.busybox, as: "library/busybox:latest")
         // The same length, other bytes: in the largest blob, which is the layer.
-        let damage = try elsewhere.shell("f=$(find registry -name data -printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2); printf XXXX | dd of=$f bs=1 seek=1000 conv=notrunc status=none")
+        let damage = try elsewhere.shell(
+            "f=$(find registry -name data -printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2); printf XXXX | dd of=$f bs=1 seek=1000 conv=notrunc status=none"
+        )
         #expect(damage.status == 0)
         try expectFailure(place, "\(server.address)/library/busybox", "a layer of", "has the digest sha256:")
         try FileManager.default.removeItem(atPath: place.store)

@@ -19,7 +19,9 @@ enum Lab {
 
     /// Runs a program to its end. One of ours by its name, any other by PATH.
     @discardableResult
-    static func run(_ program: String, _ arguments: [String], in directory: String = "/", environment: [String: String] = [:], input: String = "") throws -> Outcome {
+    static func run(_ program: String, _ arguments: [String], in directory: String = "/", environment: [String: String] = [:], input: String = "") throws
+        -> Outcome
+    {
         let process = Process()
         let ours = "\(programs)/\(program)"
         process.executableURL = URL(fileURLWithPath: FileManager.default.isExecutableFile(atPath: ours) ? ours : "/usr/bin/env")
@@ -30,7 +32,9 @@ enum Lab {
         let scratch = NSTemporaryDirectory() + "/d2a-outcome-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: scratch) }
-        for name in ["in", "out", "err"] { _ = FileManager.default.createFile(atPath: "\(scratch)/\(name)", contents: Data(name == "in" ? input.utf8 : "".utf8)) }
+        for name in ["in", "out", "err"] {
+            _ = FileManager.default.createFile(atPath: "\(scratch)/\(name)", contents: Data(name == "in" ? input.utf8 : "".utf8))
+        }
         process.standardInput = FileHandle(forReadingAtPath: "\(scratch)/in")
         process.standardOutput = FileHandle(forWritingAtPath: "\(scratch)/out")
         process.standardError = FileHandle(forWritingAtPath: "\(scratch)/err")

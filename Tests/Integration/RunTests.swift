@@ -40,7 +40,8 @@ struct RunTests {
         #expect(try place.run("d2a", "run", id, "--", "/etc/passwd").status == 126)
         #expect(try sh("true", "--working-dir=/nope").status == 254)
         #expect(try sh("true", "--user=nobody").status == 254)
-        let line = "d2a run \(id) -- sh -c 'trap \"exit 9\" TERM; echo up; while :; do sleep 0.1; done' >up & while ! [ -s up ]; do sleep 0.05; done; kill -TERM $!; wait $!"
+        let line =
+            "d2a run \(id) -- sh -c 'trap \"exit 9\" TERM; echo up; while :; do sleep 0.1; done' >up & while ! [ -s up ]; do sleep 0.05; done; kill -TERM $!; wait $!"
         #expect(try place.shell(line).status == 9)
         try place.expectNothingLeft()
     }
@@ -69,7 +70,9 @@ struct RunTests {
     }
 
     @Test func namespacesAreThePodsOwn() throws {
-        let outcome = try sh("echo $$; ls -d /proc/[0-9]* | wc -l; hostname; cat /etc/hostname; ls /sys/class/net; cat /proc/self/mountinfo | grep -c ' / / '", "--net=none", "--hostname=box")
+        let outcome = try sh(
+            "echo $$; ls -d /proc/[0-9]* | wc -l; hostname; cat /etc/hostname; ls /sys/class/net; cat /proc/self/mountinfo | grep -c ' / / '", "--net=none",
+            "--hostname=box")
         let lines = outcome.output.split(separator: "\n")
         #expect(lines.prefix(5).elementsEqual(["2", "4", "box", "box", "lo"]), "\(outcome)")
         for name in ["pid", "mnt", "uts", "ipc", "net"] {
@@ -81,10 +84,16 @@ struct RunTests {
     }
 
     @Test func thePodSeesWhatTheSpecListsAndNoMore() throws {
-        let devices = try sh("cd /dev; for d in null zero full random urandom tty console ptmx; do [ -c $d ] && echo $d; done; [ -d shm ] && [ -d pts ] && echo dirs").output
+        let devices = try sh(
+            "cd /dev; for d in null zero full random urandom tty console ptmx; do [ -c $d ] && echo $d; done; [ -d shm ] && [ -d pts ] && echo dirs"
+        ).output
         #expect(devices == "null\nzero\nfull\nrandom\nurandom\ntty\nconsole\nptmx\ndirs\n")
-        #expect(try sh("touch /sys/x 2>/dev/null || echo ro; echo 1 2>/dev/null >/proc/sys/kernel/panic || echo ro; wc -c </proc/kallsyms; cat /proc/keys").output == "ro\nro\n0\n")
-        #expect(try sh("grep -E 'Cap(Eff|Prm|Bnd|Inh)' /proc/self/status").output == "CapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\n")
+        #expect(
+            try sh("touch /sys/x 2>/dev/null || echo ro; echo 1 2>/dev/null >/proc/sys/kernel/panic || echo ro; wc -c </proc/kallsyms; cat /proc/keys").output
+                == "ro\nro\n0\n")
+        #expect(
+            try sh("grep -E 'Cap(Eff|Prm|Bnd|Inh)' /proc/self/status").output
+                == "CapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\n")
         #expect(try sh("grep CapEff /proc/self/status", "--user=app").output == "CapEff:\t0000000000000000\n")
         #expect(try sh("mknod /x c 1 3 && mount -t tmpfs t /tmp 2>/dev/null || echo refused").output == "refused\n")
         // Our own programs and files are out of reach (CVE-2019-5736; CVE-2024-21626).

@@ -26,7 +26,9 @@ import Testing
         #expect(try ImageReference("a.b/c:v1@\(digest)").tag == "v1")
     }
 
-    @Test(arguments: ["", "docker://", "UPPER/case", "a//b", "a/b:", "a/b:-x", "a..b/../c", "host:99999/a", "a@sha256:12", "a b", "-a/b", "a/\u{1B}[31m", "./busybox.tar"])
+    @Test(arguments: [
+        "", "docker://", "UPPER/case", "a//b", "a/b:", "a/b:-x", "a..b/../c", "host:99999/a", "a@sha256:12", "a b", "-a/b", "a/\u{1B}[31m", "./busybox.tar",
+    ])
     func refused(text: String) {
         #expect(throws: ReferenceError.self) { try ImageReference(text) }
     }

@@ -26,7 +26,8 @@ private func image(_ change: (inout App) -> Void = { _ in }, docker: [String: St
     change(&app)
     manifest.app = app
     if let docker {
-        manifest.annotations = [NamedValue(name: "appc.io/docker/imageid", value: "x")] + docker.map { NamedValue(name: "appc.io/docker/" + $0.key, value: $0.value) }
+        manifest.annotations =
+            [NamedValue(name: "appc.io/docker/imageid", value: "x")] + docker.map { NamedValue(name: "appc.io/docker/" + $0.key, value: $0.value) }
     }
     return manifest
 }
