@@ -75,7 +75,7 @@ let package = Package(
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
                 "Conversion", "Render", "Store", "CSystem", argumentParser,
             ]),
-        // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a thousandth of the size.
+        // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
             name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
             linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
@@ -86,7 +86,7 @@ let package = Package(
             dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Subprocess", "Store", "Pod", "Stage1", argumentParser],
             swiftSettings: strict),
 
-        tests("FilesTests", ["Files"]),
+        tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),

@@ -53,6 +53,11 @@ public final class Directory: DescriptorOwner {
         return current
     }
 
+    /// Makes a sub-directory that must not be there yet.
+    public func makeNew(_ name: String, mode: mode_t = 0o755) throws(FileError) {
+        guard mkdirat(descriptor, name, mode) == 0 else { throw FileError("make directory", at(name)) }
+    }
+
     public func file(_ name: String, _ flags: Int32 = O_RDONLY, mode: mode_t = 0o644) throws(FileError) -> OpenFile {
         let descriptor = openat(self.descriptor, name, flags | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { throw FileError(flags & O_CREAT != 0 ? "create" : "open", at(name)) }

@@ -15,8 +15,10 @@ public final class LockedDirectory: Sendable {
         Self.sweep(parent)
         while true {
             let name = name()
-            let directory = try parent.make(name, mode: mode)
-            // Another process may have swept it before it was locked.
+            try parent.makeNew(name, mode: mode)
+            // Until it is locked it looks like something dead, and another process may sweep it.
+            let directory: Directory
+            do { directory = try parent.directory(name) } catch { if error.code == ENOENT { continue } else { throw error } }
             guard try directory.lock(wait: true), parent.exists(name) else { continue }
             self.name = name
             self.directory = directory

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import Threads
 
 @testable import Files
 
@@ -63,5 +64,16 @@ final class Scratch {
         #expect(scratch.directory.exists("living"))
         try living.remove()
         #expect(try scratch.directory.names() == [])
+    }
+
+    @Test func lockedDirectoriesDontSweepEachOther() throws {
+        let scratch = try Scratch()
+        let directory = scratch.directory
+        try parallel(count: 1000, workers: 16) { _ in
+            let locked = try LockedDirectory(in: directory) { UUID().uuidString }
+            _ = try locked.directory.make("inside")
+            try locked.remove()
+        }
+        #expect(try directory.names() == [])
     }
 }

@@ -47,7 +47,7 @@ struct ConvertTests {
             (cd c; docker2aci --quiet docker://\(server.address)/library/busybox)
             (cd d; docker2aci --quiet -compression=none \(server.address)/library/busybox)
             cmp <(gunzip -c c/*.aci) d/*.aci
-            for i in a c; do (cd $i; tar -xzf *.aci; rm *.aci manifest); done
+            for i in a c; do (cd $i; tar --delay-directory-restore -xzf *.aci; rm *.aci manifest); done
             diff -r a/rootfs c/rootfs
             cmp <(tar -C a -c --sort=name rootfs) <(tar -C c -c --sort=name rootfs)
             """)
