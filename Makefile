@@ -15,7 +15,7 @@ demo: build ## convert an image and run it
 	@scripts/demo
 
 test: setup ## all tests; those that need root say so where they are left out
-	swift test
+	@scripts/test
 
 bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/convert

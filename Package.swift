@@ -69,30 +69,32 @@ let package = Package(
         module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CSystem"]),
 
         // Programs.
+        module("Program", ["Diagnostics", argumentParser]),
         module(
             "ImageCommands",
             [
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
-                "Conversion", "Render", "Store", "CSystem", argumentParser,
+                "Conversion", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
             name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
             linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
-        .executableTarget(name: "docker2aci", dependencies: ["ImageCommands"], swiftSettings: strict),
-        .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", argumentParser], swiftSettings: strict),
+        .executableTarget(name: "docker2aci", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
+        .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
         .executableTarget(
             name: "d2a",
-            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Subprocess", "Store", "Pod", "Stage1", argumentParser],
+            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Subprocess", "Store", "Pod", "Stage1", "Program", argumentParser],
             swiftSettings: strict),
 
+        .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
-        tests("ArchiveTests", ["Archive", "Files"]),
-        tests("SquashTests", ["Squash", "Archive", "Files"]),
+        tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
+        tests("SquashTests", ["Squash", "Archive", "Files", "TestSupport"]),
         tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("Integration", ["Files", "Digest", "Hashing"]),

@@ -91,38 +91,18 @@ final class ZstdSource: ByteSource {
 /// Decompresses bzip2 and xz, which no registry makes and old ACIs have, over libarchive's filters.
 final class FilterSource: ByteSource {
     private let archive: OpaquePointer
-    private let input: Input
+    private let input: ArchiveInput
     private let codec: String
-
-    private final class Input {
-        let source: any ByteSource
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 128 * 1024, alignment: 64)
-        var error: (any Error)?
-        init(_ source: any ByteSource) { self.source = source }
-        deinit { buffer.deallocate() }
-    }
 
     init(_ source: any ByteSource, codec: String) throws {
         guard let archive = archive_read_new() else { fatalError("libarchive: out of memory") }
         self.archive = archive
         self.codec = codec
-        input = Input(source)
+        input = ArchiveInput(source, bufferSize: 128 * 1024)
         _ = codec == "xz" ? archive_read_support_filter_xz(archive) : archive_read_support_filter_bzip2(archive)
         archive_read_support_format_raw(archive)
-        let read: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafeRawPointer?>?) -> Int = { _, data, out in
-            let input = Unmanaged<Input>.fromOpaque(data!).takeUnretainedValue()
-            do {
-                out?.pointee = UnsafeRawPointer(input.buffer.baseAddress)
-                return try input.source.read(into: input.buffer)
-            } catch {
-                input.error = error
-                return -1
-            }
-        }
         var entry: OpaquePointer?
-        guard archive_read_open(archive, Unmanaged.passUnretained(input).toOpaque(), nil, read, nil) == ARCHIVE_OK,
-            archive_read_next_header(archive, &entry) == ARCHIVE_OK
-        else { throw failure() }
+        guard input.open(archive) == ARCHIVE_OK, archive_read_next_header(archive, &entry) == ARCHIVE_OK else { throw failure() }
     }
 
     deinit { archive_read_free(archive) }

@@ -7,36 +7,17 @@ import Glibc
 /// In a UTF-8 locale it would normalise them (NFC) and lose those that are not UTF-8.
 public final class TarReader {
     private let archive: OpaquePointer
-    private let input: Input
+    private let input: ArchiveInput
     private var entry: OpaquePointer?
-
-    /// What libarchive's read callback needs; its address is stable.
-    private final class Input {
-        let source: any ByteSource
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 64)
-        var error: (any Error)?
-        init(_ source: any ByteSource) { self.source = source }
-        deinit { buffer.deallocate() }
-    }
 
     public init(_ source: any ByteSource) throws {
         guard let archive = archive_read_new() else { fatalError("libarchive: out of memory") }
         self.archive = archive
-        input = Input(source)
+        input = ArchiveInput(source, bufferSize: 256 * 1024)
         archive_read_support_format_tar(archive)
         // A layer of no bytes at all is an empty tree.
         archive_read_support_format_empty(archive)
-        let read: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?, UnsafeMutablePointer<UnsafeRawPointer?>?) -> Int = { _, data, out in
-            let input = Unmanaged<Input>.fromOpaque(data!).takeUnretainedValue()
-            do {
-                out?.pointee = UnsafeRawPointer(input.buffer.baseAddress)
-                return try input.source.read(into: input.buffer)
-            } catch {
-                input.error = error
-                return -1
-            }
-        }
-        try check(archive_read_open(archive, Unmanaged.passUnretained(input).toOpaque(), nil, read, nil))
+        try check(input.open(archive))
     }
 
     deinit { archive_read_free(archive) }

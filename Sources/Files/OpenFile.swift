@@ -20,6 +20,12 @@ public final class OpenFile: DescriptorOwner {
         self.path = path
     }
 
+    /// Whether a path leads to something that can be read as a file: an argument that does is that file, and no name.
+    public static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+    }
+
     /// Opens a file by path, close-on-exec.
     public static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: mode_t = 0o644) throws(FileError) -> OpenFile {
         let descriptor = Glibc.open(path, flags | O_CLOEXEC, mode)

@@ -6,6 +6,7 @@ import Diagnostics
 import Files
 import Glibc
 import Image
+import Program
 
 /// `docker2aci`: one image in, one ACI file in the working directory out, with the ancestor's options and words.
 public struct Docker2ACI: ParsableCommand {
@@ -18,7 +19,7 @@ public struct Docker2ACI: ParsableCommand {
 
             Exit status: 0 converted, 1 failed, 2 wrong usage.
             """,
-        version: "docker2aci version \(programVersion)\nappc version 0.8.11")
+        version: "docker2aci \(versionText)")
 
     @Argument(help: ArgumentHelp("What to convert.", valueName: "image"))
     var image: String

@@ -8,6 +8,7 @@ import Digest
 import Files
 import Glibc
 import Hashing
+import Program
 import Render
 import Store
 
@@ -52,7 +53,7 @@ struct FetchHelper: ParsableCommand {
         for warning in result.warnings { complain("d2a: warning: \(printable(warning))\n") }
 
         let report = FetchReport(
-            id: ImageID(sha512.finish()).description, sha256: ImageID(sha256.finish()).description, size: try output.size(),
+            id: ImageID(sha512.finish()).description, sha256: ImageID(sha256.finish()).description,
             manifest: String(decoding: result.manifestBytes, as: UTF8.self))
         let pipe = OpenFile(descriptor: 4, path: "d2a")
         try pipe.write(CanonicalJSON.text(report))

@@ -1,6 +1,7 @@
 import Digest
 import Glibc
 import Image
+import Program
 import Threads
 
 /// Progress of downloads on standard error: a line a layer that redraws itself on a terminal; nothing when it is none.
@@ -38,7 +39,7 @@ final class ProgressDisplay: @unchecked Sendable {
                 let label = Self.short(layer)
                 if let index = state.lines.firstIndex(where: { $0.label == label }) { state.lines[index].done = true }
             }
-            let time = Self.now()
+            let time = monotonicSeconds()
             if case .received = event, time - state.lastDraw < 0.1 { return }
             state.lastDraw = time
             Self.draw(&state)
@@ -79,16 +80,4 @@ final class ProgressDisplay: @unchecked Sendable {
         }
         return ""
     }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
-}
-
-/// Writes to standard error, where everything goes that is not a result.
-func complain(_ text: String) {
-    var text = text
-    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

@@ -2,7 +2,6 @@ import ArgumentParser
 import Diagnostics
 import DockerArchive
 import Files
-import Glibc
 import Image
 import Reference
 import Registry
@@ -31,18 +30,12 @@ public struct SourceOptions: ParsableArguments {
     ///   - file: the file, where somebody with more rights has opened it.
     public func open(_ image: String, file: OpenFile? = nil, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) throws -> any ImageSource {
         if let file { return try DockerArchiveSource(file, path: image, image: imageInFile, scratch: scratch) }
-        if Self.isFile(image) {
+        if OpenFile.isFile(image) {
             return try DockerArchiveSource(OpenFile.open(image), path: image, image: imageInFile, scratch: scratch)
         }
         let options = RegistryOptions(
             platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp,
             jobs: max(1, jobs))
         return RegistrySource(reference: try ImageReference(image), options: options, scratch: scratch, events: events)
-    }
-
-    /// An argument that is an existing file is that file; anything else is a name.
-    public static func isFile(_ argument: String) -> Bool {
-        var status = stat()
-        return stat(argument, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
     }
 }

@@ -112,7 +112,7 @@ final class RegistryClient: Sendable {
         guard let address = WebAddress("\(base)/v2/\(reference.repository)/\(path)") else {
             throw RegistryError.invalid(reference, reason: "no web address can be made of it")
         }
-        let token = session.update { $0.expires > Self.now() ? $0.authorization : nil }
+        let token = session.update { $0.expires > monotonicSeconds() ? $0.authorization : nil }
         let response = try http.get(address, headers: headers, authorization: token, body: body)
         guard response.status == 401, let renewed = try authorize(response, base) else { return response }
         return try http.get(address, headers: headers, authorization: renewed, body: body)
@@ -161,18 +161,12 @@ final class RegistryClient: Sendable {
         let authorization = "Bearer \(token)"
         // A little early, so that a request under way doesn't see it expire.
         let life = max(1, (document?.expires_in ?? 60) * 0.9)
-        session.update { ($0.authorization, $0.expires) = (authorization, Self.now() + life) }
+        session.update { ($0.authorization, $0.expires) = (authorization, monotonicSeconds() + life) }
         return authorization
     }
 
     /// A value that can't smuggle another header in.
     private static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } }
-
-    private static func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
 
     // MARK: Refusals
 

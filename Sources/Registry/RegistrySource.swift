@@ -129,6 +129,8 @@ private final class Downloads: Sendable {
 
     private struct State {
         var outcomes: [Digest: Outcome] = [:]
+        /// The first real one.
+        var failure: (any Error)?
         var next = 0
         var cancelled = false
     }
@@ -165,7 +167,9 @@ private final class Downloads: Sendable {
                     } catch { outcome = .failed(error) }
                     state.update { state in
                         state.outcomes[digest] = outcome
-                        if case .failed = outcome { state.cancelled = true }
+                        guard case .failed(let error) = outcome else { return }
+                        if state.failure == nil, !(error is Cancelled) { state.failure = error }
+                        state.cancelled = true
                     }
                 }
             }.detach()
@@ -178,10 +182,9 @@ private final class Downloads: Sendable {
     func wait(for index: Int) throws -> LayerBlob {
         let layer = layers[index]
         let outcome = state.wait { state -> Outcome? in
-            if let outcome = state.outcomes[layer.digest!] { return outcome }
-            // After a failure the rest isn't begun: its reason is everybody's.
-            for case .failed(let error) in state.outcomes.values where !(error is Cancelled) { return .failed(error) }
-            return nil
+            if case .file? = state.outcomes[layer.digest!] { return state.outcomes[layer.digest!] }
+            // After a failure the rest is stopped or never begun: its reason is everybody's.
+            return state.failure.map { .failed($0) }
         }
         switch outcome {
         case .file(let file): return LayerBlob(file: file, offset: 0, length: layer.size!)

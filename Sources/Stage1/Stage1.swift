@@ -12,7 +12,7 @@ public struct Stage1 {
 
     /// - Parameters:
     ///   - data: the data directory, in which the pod's directory and the tree lie.
-    ///   - interactive: a terminal for the app where standard input is one, even if the output goes elsewhere.
+    ///   - terminal: whether the app gets a terminal of its own, relayed to standard input and output.
     /// - Throws: `FileError` where the pod's files can't be written.
     public init(
         data: Directory, pod: PodDirectory, app: PodApp, root: PodRoot, network: PodNetwork, hostname: String? = nil, terminal: Bool

@@ -3,15 +3,12 @@ public struct FetchReport: Sendable, Codable {
     /// `sha512-…` and `sha256-…` of the uncompressed tar.
     public var id: String
     public var sha256: String
-    /// Bytes of the uncompressed tar.
-    public var size: Int
     /// The manifest, byte for byte.
     public var manifest: String
 
-    public init(id: String, sha256: String, size: Int, manifest: String) {
+    public init(id: String, sha256: String, manifest: String) {
         self.id = id
         self.sha256 = sha256
-        self.size = size
         self.manifest = manifest
     }
 }

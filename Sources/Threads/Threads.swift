@@ -104,3 +104,10 @@ public func parallel(count: Int, workers: Int, _ body: @escaping @Sendable (Int)
     for thread in threads { thread.join() }
     if let failure = progress.update({ $0.failure }) { throw failure.error }
 }
+
+/// Seconds on a clock that only goes forward and that nobody sets.
+public func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}

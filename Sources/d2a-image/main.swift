@@ -1,4 +1,5 @@
 import ImageCommands
+import Program
 
 // It speaks for d2a, which started it.
-runProgramMain(ImageHelper.self, arguments: Array(CommandLine.arguments.dropFirst()), program: "d2a", failure: 254)
+runProgram(ImageHelper.self, arguments: Array(CommandLine.arguments.dropFirst()), program: "d2a", failure: 254)

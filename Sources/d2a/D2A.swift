@@ -1,7 +1,7 @@
 import ArgumentParser
-import Diagnostics
 import Files
 import Glibc
+import Program
 import Store
 
 /// `d2a`: the light program. It reads the store and runs pods; whatever talks to strangers or reads their bytes is left to
@@ -14,27 +14,7 @@ struct D2A: ParsableCommand {
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
         subcommands: [Fetch.self, Run.self, Image.self, Version.self])
 
-    static func main() {
-        // A reader that has gone is an error of `write`, not the end of the process.
-        signal(SIGPIPE, SIG_IGN)
-        do {
-            var command = try parseAsRoot()
-            try command.run()
-        } catch let error as any DiagnosedError {
-            complain(error.diagnosis.lines(program: "d2a"))
-            Glibc.exit(254)
-        } catch let status as ExitCode {
-            Glibc.exit(status.rawValue)
-        } catch {
-            let code = exitCode(for: error)
-            if code == .success {
-                print(message(for: error))
-            } else {
-                complain(fullMessage(for: error) + "\n")
-                Glibc.exit(2)
-            }
-        }
-    }
+    static func main() { runProgram(Self.self, arguments: Array(CommandLine.arguments.dropFirst()), program: "d2a", failure: 254) }
 }
 
 /// Options that every command takes.
@@ -51,10 +31,4 @@ struct GlobalOptions: ParsableArguments {
         if let data = variable("XDG_DATA_HOME") { return data + "/d2a" }
         return (variable("HOME") ?? "/tmp") + "/.local/share/d2a"
     }
-}
-
-/// Writes to standard error, where everything goes that is not a result.
-func complain(_ text: String) {
-    var text = text
-    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

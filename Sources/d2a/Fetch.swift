@@ -47,7 +47,7 @@ extension ImageStore {
     ///
     /// The helper gets a file to write, a pipe to report by and a directory for temporary files, and no path of the store.
     func fetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
-        let archive = Self.isFile(image) ? try OpenFile.open(image) : nil
+        let archive = OpenFile.isFile(image) ? try OpenFile.open(image) : nil
         let reference = archive == nil ? try ImageReference(image) : nil
         let workspace = try Workspace(self)
         let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
@@ -75,12 +75,6 @@ extension ImageStore {
             id: result.id, sha256: result.sha256, name: manifest.name, version: manifest.label("version"), size: try blob.size(), importTime: time(nil))
         try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: reference)
         return id
-    }
-
-    /// An argument that is an existing file is that file; anything else is a name.
-    static func isFile(_ argument: String) -> Bool {
-        var status = stat()
-        return stat(argument, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
     }
 }
 

@@ -5,6 +5,7 @@ import Digest
 import Files
 import Glibc
 import Pod
+import Program
 import Reference
 import Stage1
 import Store
@@ -49,7 +50,7 @@ struct Run: ParsableCommand {
         let terminal = isatty(STDIN_FILENO) == 1 && (interactive || isatty(STDOUT_FILENO) == 1)
         let app = try PodApp(manifest, changes: changes(), root: tree.directory, terminal: terminal ? Self.terminalKind() : nil)
         do {
-            let code = try start(store, id, noOverlay ? .copy : .overlay(tree: tree.path), app, terminal)
+            let code = try start(store, id, tree, overlay: !noOverlay, app, terminal)
             if code != 0 { throw ExitCode(code) }
         } catch let error as Stage1Error where error.exitCode != 254 {
             complain(error.diagnosis.lines(program: "d2a"))
@@ -57,26 +58,25 @@ struct Run: ParsableCommand {
         }
     }
 
-    private func start(_ store: ImageStore, _ id: ImageID, _ root: PodRoot, _ app: PodApp, _ terminal: Bool) throws -> Int32 {
+    private func start(
+        _ store: ImageStore, _ id: ImageID, _ tree: (directory: Directory, path: String), overlay: Bool, _ app: PodApp, _ terminal: Bool
+    ) throws -> Int32 {
         let pod = try PodDirectory(in: store.root)
         do {
-            if root == .copy {
-                try Helper.run(["render"], descriptors: [store.blob(id), pod.directory])
+            if overlay {
+                try pod.adoptOwner(of: tree.directory)
             } else {
-                try pod.adoptOwner(of: store.root.directory(tree(root)))
+                try Helper.run(["render"], descriptors: [store.blob(id), pod.directory])
             }
+            let root: PodRoot = overlay ? .overlay(tree: tree.path) : .copy
             let stage1 = try Stage1(data: store.root, pod: pod, app: app, root: root, network: net, hostname: hostname, terminal: terminal)
             return try stage1.run()
-        } catch Stage1Error.noOverlay where root != .copy {
-            return try start(store, id, .copy, app, terminal)
+        } catch Stage1Error.noOverlay where overlay {
+            return try start(store, id, tree, overlay: false, app, terminal)
         } catch {
             try? pod.remove()
             throw error
         }
-    }
-
-    private func tree(_ root: PodRoot) -> String {
-        if case .overlay(let tree) = root { tree } else { "" }
     }
 
     private func changes() throws -> AppChanges {
@@ -116,7 +116,7 @@ extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
     func findOrFetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
         if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
-        if Self.isFile(image) { return try fetch(image, options) }
+        if OpenFile.isFile(image) { return try fetch(image, options) }
         return try resolve(ImageReference(image)) ?? fetch(image, options)
     }
 }

@@ -1,7 +1,8 @@
 import ArgumentParser
+import Program
 
 struct Version: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print the versions of this program and of the appc spec.")
 
-    func run() { print("d2a version 0.1.0\nappc version 0.8.11") }
+    func run() { print("d2a \(versionText)") }
 }

@@ -1,3 +1,4 @@
 import ImageCommands
+import Program
 
-runProgramMain(Docker2ACI.self, arguments: Docker2ACI.normalize(Array(CommandLine.arguments.dropFirst())), program: "docker2aci", failure: 1)
+runProgram(Docker2ACI.self, arguments: Docker2ACI.normalize(Array(CommandLine.arguments.dropFirst())), program: "docker2aci", failure: 1)

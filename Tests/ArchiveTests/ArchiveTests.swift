@@ -1,31 +1,8 @@
 import Archive
 import Files
 import Glibc
+import TestSupport
 import Testing
-
-final class Bytes: ByteSink, ByteSource {
-    var bytes: [UInt8] = []
-    private var position = 0
-    init(_ bytes: [UInt8] = []) { self.bytes = bytes }
-    func write(_ new: UnsafeRawBufferPointer) { bytes.append(contentsOf: new) }
-    func finish() {}
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(buffer.count, bytes.count - position)
-        buffer.copyBytes(from: bytes[position..<position + count])
-        position += count
-        return count
-    }
-}
-
-func readAll(_ source: any ByteSource) throws -> [UInt8] {
-    var result: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 70_000)
-    while true {
-        let count = try buffer.withUnsafeMutableBytes { try source.read(into: $0) }
-        if count == 0 { return result }
-        result += buffer[..<count]
-    }
-}
 
 /// Bytes that compress about as well as programs do, the same every time.
 func sample(_ count: Int) -> [UInt8] {
@@ -66,8 +43,7 @@ func sample(_ count: Int) -> [UInt8] {
             try sink.write(Array(part.utf8))
             try sink.finish()
         }
-        output.bytes += [0, 0, 0]
-        #expect(try readAll(Decompressor.open(Bytes(output.bytes))) == Array("one two".utf8))
+        #expect(try readAll(Decompressor.open(Bytes(output.bytes + [0, 0, 0]))) == Array("one two".utf8))
     }
 
     @Test func damageIsNoticed() throws {

@@ -1,22 +1,8 @@
 import Archive
+import TestSupport
 import Testing
 
 @testable import Squash
-
-/// A tar in memory.
-final class Bytes: ByteSink, ByteSource {
-    var bytes: [UInt8] = []
-    private var position = 0
-    init(_ bytes: [UInt8] = []) { self.bytes = bytes }
-    func write(_ new: UnsafeRawBufferPointer) { bytes.append(contentsOf: new) }
-    func finish() {}
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(buffer.count, bytes.count - position)
-        buffer.copyBytes(from: bytes[position..<position + count])
-        position += count
-        return count
-    }
-}
 
 func tar(_ entries: [TarEntry], data: [String: String] = [:]) throws -> [UInt8] {
     let sink = Bytes()

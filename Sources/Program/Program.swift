@@ -1,0 +1,39 @@
+import ArgumentParser
+import Diagnostics
+import Glibc
+
+/// The version of all programs of this package.
+public let programVersion = "0.1.0"
+
+/// What every program prints of its version, after its own name.
+public let versionText = "version \(programVersion)\nappc version 0.8.11"
+
+/// Runs a command and ends the process: 0 done, `failure` where it failed, 2 where its words made no sense, or the status
+/// of an `ExitCode` that the command throws.
+public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments: [String], program: String, failure: Int32) -> Never {
+    // A reader that has gone is an error of `write`, not the end of the process.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+        var command = try type.parseAsRoot(arguments)
+        try command.run()
+        exit(0)
+    } catch let error as any DiagnosedError {
+        complain(error.diagnosis.lines(program: program))
+        exit(failure)
+    } catch let status as ExitCode {
+        exit(status.rawValue)
+    } catch {
+        guard type.exitCode(for: error) == .success else {
+            complain(type.fullMessage(for: error) + "\n")
+            exit(2)
+        }
+        print(type.message(for: error))
+        exit(0)
+    }
+}
+
+/// Writes to standard error, where everything goes that is not a result.
+public func complain(_ text: String) {
+    var text = text
+    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
