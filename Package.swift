@@ -94,7 +94,7 @@ let package = Package(
         tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
-        tests("SquashTests", ["Squash", "Archive", "Files", "TestSupport"]),
+        tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
         tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("Integration", ["Files", "Digest", "Hashing"]),

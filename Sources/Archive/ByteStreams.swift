@@ -7,6 +7,15 @@ public protocol ByteSource: AnyObject {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
 }
 
+extension ByteSource {
+    /// Reads whatever is left and drops it.
+    public func drain() throws {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
+        defer { buffer.deallocate() }
+        while try read(into: buffer) > 0 {}
+    }
+}
+
 /// Bytes that are pushed: a file, a hash, a compressor. Used by one thread at a time.
 public protocol ByteSink: AnyObject {
     func write(_ bytes: UnsafeRawBufferPointer) throws
@@ -102,12 +111,5 @@ public final class ObservedSource: ByteSource {
         let count = try source.read(into: buffer)
         try observe(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         return count
-    }
-
-    /// Reads whatever is left, so that the closure has seen every byte.
-    public func drain() throws {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
-        defer { buffer.deallocate() }
-        while try read(into: buffer) > 0 {}
     }
 }

@@ -32,7 +32,7 @@ public final class GzipSink: ByteSink {
     /// - Parameters:
     ///   - level: 0 (fastest) to 3 (smallest), as ISA-L counts.
     ///   - workers: how many threads compress.
-    public init(_ sink: any ByteSink, level: Int = 1, workers: Int = processorCount) throws {
+    public init(_ sink: any ByteSink, level: Int = 2, workers: Int = processorCount) throws {
         self.sink = sink
         limit = workers * 2
         block.reserveCapacity(Self.blockSize)

@@ -15,54 +15,84 @@ private struct Pipe {
 
 /// Reads a source ahead on a thread of its own, so that decompression runs beside what follows it.
 public final class ReadAheadSource: ByteSource {
-    private let pipe = Monitor(Pipe())
-    private var thread: WorkerThread?
+    private let pipe: Monitor<Pipe>
+    /// Where blocks are shown to somebody on their way: from the first pipe to the second.
+    private let pipes: [Monitor<Pipe>]
+    private var threads: [WorkerThread] = []
     private var current: ArraySlice<UInt8> = []
 
     private struct Unchecked: @unchecked Sendable {
         let source: any ByteSource
+        let observe: ((UnsafeRawBufferPointer) throws -> Void)?
     }
 
-    /// - Parameter source: is used by the new thread alone from now on.
-    public init(_ source: any ByteSource) {
-        let unchecked = Unchecked(source: source)
-        thread = WorkerThread { [pipe] in
-            do {
-                while true {
-                    var block = [UInt8](repeating: 0, count: Pipe.blockSize)
-                    let count = try block.withUnsafeMutableBytes { try unchecked.source.read(into: $0) }
-                    if count == 0 { break }
-                    block.removeSubrange(count...)
-                    let goOn = pipe.wait { state -> Bool? in
-                        if state.abandoned { return false }
-                        guard state.blocks.count < Pipe.capacity else { return nil }
-                        state.blocks.append(block)
-                        return true
+    /// - Parameters:
+    ///   - source: is used by the new thread alone from now on.
+    ///   - observe: is shown every block, in order, on one more thread; all of them before the last one can be read.
+    public init(_ source: any ByteSource, observe: ((UnsafeRawBufferPointer) throws -> Void)? = nil) {
+        let unchecked = Unchecked(source: source, observe: observe)
+        let first = Monitor(Pipe())
+        pipe = observe == nil ? first : Monitor(Pipe())
+        pipes = observe == nil ? [first] : [first, pipe]
+        threads.append(
+            WorkerThread {
+                Self.fill(first) {
+                    let block = try [UInt8](unsafeUninitializedCapacity: Pipe.blockSize) { buffer, count in
+                        count = try unchecked.source.read(into: UnsafeMutableRawBufferPointer(buffer))
                     }
-                    if !goOn { return }
+                    return block.isEmpty ? nil : block
                 }
-                pipe.update { $0.closed = true }
-            } catch {
-                pipe.update { state in
-                    state.error = error
-                    state.closed = true
+            })
+        guard observe != nil else { return }
+        threads.append(
+            WorkerThread { [pipe] in
+                Self.fill(pipe) {
+                    let block = try Self.take(first)
+                    try block?.withUnsafeBytes { try unchecked.observe?($0) }
+                    return block
                 }
+            })
+    }
+
+    /// Puts blocks into a pipe until `next` has none left, or nobody takes them.
+    private static func fill(_ pipe: Monitor<Pipe>, next: () throws -> [UInt8]?) {
+        do {
+            while let block = try next() {
+                let goOn = pipe.wait { state -> Bool? in
+                    if state.abandoned { return false }
+                    guard state.blocks.count < Pipe.capacity else { return nil }
+                    state.blocks.append(block)
+                    return true
+                }
+                if !goOn { return }
+            }
+            pipe.update { $0.closed = true }
+        } catch {
+            pipe.update { state in
+                state.error = error
+                state.closed = true
             }
         }
     }
 
+    /// - Returns: nil at the end.
+    private static func take(_ pipe: Monitor<Pipe>) throws -> [UInt8]? {
+        try pipe.wait { state -> [UInt8]?? in
+            if !state.blocks.isEmpty { return .some(state.blocks.removeFirst()) }
+            if let error = state.error { throw error }
+            return state.closed || state.abandoned ? .some(nil) : nil
+        }
+    }
+
     deinit {
-        pipe.update { $0.abandoned = true }
-        thread?.join()
+        for pipe in pipes { pipe.update { $0.abandoned = true } }
+        for thread in threads { thread.join() }
     }
 
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         if current.isEmpty {
-            current = try pipe.wait { state -> ArraySlice<UInt8>? in
-                if !state.blocks.isEmpty { return state.blocks.removeFirst()[...] }
-                if let error = state.error { throw error }
-                return state.closed ? [] : nil
-            }
+            guard let block = try Self.take(pipe) else { return 0 }
+            current = block[...]
         }
         let count = min(buffer.count, current.count)
         current.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }

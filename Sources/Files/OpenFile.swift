@@ -114,6 +114,12 @@ public final class OpenFile: DescriptorOwner {
         guard lseek(descriptor, off_t(offset), SEEK_SET) >= 0 else { throw FileError("seek in", path) }
     }
 
+    /// Empties the file and goes back to its beginning.
+    public func restart() throws(FileError) {
+        guard ftruncate(descriptor, 0) == 0 else { throw FileError("empty", path) }
+        try seek(to: 0)
+    }
+
     /// Takes a `flock(2)` lock, which the kernel drops when the last copy of the descriptor is closed.
     /// - Returns: false where `wait` is false and someone else holds it.
     public func lock(exclusive: Bool, wait: Bool = true) throws(FileError) -> Bool {

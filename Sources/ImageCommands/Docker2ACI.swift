@@ -61,10 +61,11 @@ public struct Docker2ACI: ParsableCommand {
         let described = try opened.image()
         let name = Self.fileName(described.name)
         let file = try here.unnamedFile()
-        let fileSink = FileSink(file)
-        let sink: any ByteSink = compression == .gzip ? try GzipSink(fileSink) : fileSink
-        let result = try Converter(opened).convert(to: sink)
-        try file.sync()
+        let result = try Converter(opened).convert {
+            try file.restart()
+            let sink = FileSink(file)
+            return compression == .gzip ? try GzipSink(sink) : sink
+        }
         try publish(file, as: name, in: here)
         progress.finish()
         for warning in result.warnings { complain("docker2aci: warning: \(printable(warning))\n") }

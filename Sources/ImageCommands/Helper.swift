@@ -43,12 +43,16 @@ struct FetchHelper: ParsableCommand {
         defer { progress.finish() }
         let opened = try source.open(image, file: file ? OpenFile(descriptor: 6, path: image) : nil, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
-        let (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
-        // Hashing costs more than everything else together: each hash has a thread of its own.
-        let sink = TeeSink([
-            FileSink(output), ThreadedSink(ClosureSink { sha512.update($0) }), ThreadedSink(ClosureSink { sha256.update($0) }),
-        ])
-        let result = try Converter(opened).convert(to: sink)
+        var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
+        let result = try Converter(opened).convert {
+            try output.restart()
+            let hashers = (StreamHasher(.sha512), StreamHasher(.sha256))
+            (sha512, sha256) = hashers
+            // Hashing costs more than everything else together: each hash has a thread of its own.
+            return TeeSink([
+                FileSink(output), ThreadedSink(ClosureSink { hashers.0.update($0) }), ThreadedSink(ClosureSink { hashers.1.update($0) }),
+            ])
+        }
         progress.finish()
         for warning in result.warnings { complain("d2a: warning: \(printable(warning))\n") }
 

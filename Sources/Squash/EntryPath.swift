@@ -64,4 +64,14 @@ enum EntryMeaning {
 
 extension EntryPath {
     fileprivate init(components: [[UInt8]]) { self.components = components }
+
+    /// The path as the image has it, without a slash at either end.
+    var bytes: [UInt8] { Array(components.joined(separator: [UInt8(ascii: "/")])) }
+
+    /// The first so many components.
+    func prefix(_ count: Int) -> EntryPath { EntryPath(components: Array(components.prefix(count))) }
+
+    func isBelow(_ other: EntryPath) -> Bool { components.count > other.components.count && components.starts(with: other.components) }
+
+    static func + (path: EntryPath, name: [UInt8]) -> EntryPath { EntryPath(components: path.components + [name]) }
 }

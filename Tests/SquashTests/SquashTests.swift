@@ -4,19 +4,6 @@ import Testing
 
 @testable import Squash
 
-func tar(_ entries: [TarEntry], data: [String: String] = [:]) throws -> [UInt8] {
-    let sink = Bytes()
-    let writer = TarWriter(sink)
-    for var entry in entries {
-        let content = Array((data[String(decoding: entry.path, as: UTF8.self)] ?? "").utf8)
-        if entry.kind == .file { entry.size = Int64(content.count) }
-        try writer.header(entry)
-        if !content.isEmpty, entry.kind == .file { try content.withUnsafeBytes { try writer.data($0) } }
-    }
-    try writer.finish()
-    return sink.bytes
-}
-
 func file(_ path: String, mode: UInt32 = 0o644) -> TarEntry { TarEntry(path: Array(path.utf8), kind: .file, mode: mode) }
 func dir(_ path: String, mode: UInt32 = 0o755) -> TarEntry { TarEntry(path: Array(path.utf8), kind: .directory, mode: mode) }
 func link(_ path: String, _ target: String) -> TarEntry { TarEntry(path: Array(path.utf8), kind: .hardLink, mode: 0o644, linkTarget: Array(target.utf8)) }
@@ -24,25 +11,32 @@ func symlink(_ path: String, _ target: String) -> TarEntry {
     TarEntry(path: Array(path.utf8), kind: .symbolicLink, mode: 0o777, linkTarget: Array(target.utf8))
 }
 
-/// The flattened image as lines: `d path`, `f path@layer`, `l path -> target`.
+/// The flattened image as lines in the order of the output: `d path mode`, `f path@layer`, `l path -> target`.
 func flatten(_ layers: [[TarEntry]]) throws -> [String] {
-    let tars = try layers.map { try tar($0) }
-    var flattener = Flattener()
-    for bytes in tars { try flattener.apply(LayerIndex(Bytes(bytes))) }
-    let plan = SquashPlan(flattener)
-    var lines = plan.directories.dropFirst().map { "d \(String(decoding: $0.path, as: UTF8.self)) \(String($0.mode, radix: 8))" }
-    for (number, bytes) in tars.enumerated() {
-        try plan.emit(layer: number, from: Bytes(bytes)) { entry, _ in
-            lines.append("\(entry.kind == .symbolicLink ? "s" : "f") \(String(decoding: entry.path, as: UTF8.self))@\(number)")
+    // The owner tells the layer.
+    let stack = try Stack(
+        layers.enumerated().map { number, layer in
+            layer.map { entry in
+                var entry = entry
+                entry.uid = Int64(number)
+                return (entry, [])
+            }
+        })
+    let planned = try squashed(stack, planned: true)
+    do { #expect(try squashed(stack, planned: false).map(\.entry) == planned.map(\.entry)) } catch is Squasher.NeedsPlan {}
+    return planned.dropFirst().map { entry, _ in
+        switch entry.kind {
+        case .directory: "d \(text(entry.path)) \(String(entry.mode, radix: 8))"
+        case .hardLink: "l \(text(entry.path)) -> \(text(entry.linkTarget))"
+        case .symbolicLink: "s \(text(entry.path))@\(entry.uid)"
+        default: "f \(text(entry.path))@\(entry.uid)"
         }
     }
-    for link in plan.links { lines.append("l \(String(decoding: link.path, as: UTF8.self)) -> \(String(decoding: link.target, as: UTF8.self))") }
-    return lines
 }
 
 @Suite struct SquashTests {
     @Test func upperReplacesLower() throws {
-        #expect(try flatten([[file("a"), file("b")], [file("a")]]) == ["f b@0", "f a@1"])
+        #expect(try flatten([[file("a"), file("b")], [file("a")]]) == ["f a@1", "f b@0"])
     }
 
     @Test func whiteoutHidesLowerLayersOnly() throws {
@@ -55,12 +49,12 @@ func flatten(_ layers: [[TarEntry]]) throws -> [String] {
     }
 
     @Test func directoriesMergeAndUpperAttributesWin() throws {
-        #expect(try flatten([[dir("d"), file("d/a")], [dir("d", mode: 0o711), file("d/b")]]) == ["d d 711", "f d/a@0", "f d/b@1"])
-        #expect(try flatten([[dir("d", mode: 0o700), file("d/a")], [file("d/b")]]) == ["d d 700", "f d/a@0", "f d/b@1"])
+        #expect(try flatten([[dir("d"), file("d/a")], [dir("d", mode: 0o711), file("d/b")]]) == ["d d 711", "f d/b@1", "f d/a@0"])
+        #expect(try flatten([[dir("d", mode: 0o700), file("d/a")], [file("d/b")]]) == ["d d 700", "f d/b@1", "f d/a@0"])
     }
 
     @Test func symbolicLinksAreNeverFollowed() throws {
-        #expect(try flatten([[dir("usr"), symlink("bin", "usr"), file("usr/a")], [file("bin/b")]]) == ["d bin 755", "d usr 755", "f usr/a@0", "f bin/b@1"])
+        #expect(try flatten([[dir("usr"), symlink("bin", "usr"), file("usr/a")], [file("bin/b")]]) == ["d bin 755", "f bin/b@1", "d usr 755", "f usr/a@0"])
     }
 
     @Test func lastOfANameWins() throws {
@@ -71,18 +65,18 @@ func flatten(_ layers: [[TarEntry]]) throws -> [String] {
         #expect(try flatten([[file("a"), link("b", "a")]]) == ["f a@0", "l b -> a"])
         #expect(try flatten([[file("a"), link("b", "a"), link("c", "a")], [file(".wh.a")]]) == ["f b@0", "l c -> b"])
         #expect(try flatten([[file("a")], [link("b", "a"), file(".wh.a")]]) == ["f b@0"])
-        #expect(try flatten([[file("a"), link("b", "a")], [file("a")]]) == ["f b@0", "f a@1"])
+        #expect(try flatten([[file("a"), link("b", "a")], [file("a")]]) == ["f a@1", "f b@0"])
     }
 
     @Test func badLinksAreErrors() {
-        #expect(throws: ArchiveError.self) { try flatten([[link("b", "nothing")]]) }
-        #expect(throws: ArchiveError.self) { try flatten([[dir("d"), link("b", "d")]]) }
-        #expect(throws: ArchiveError.self) { try flatten([[file("a"), link("b", "../a")]]) }
+        #expect(throws: LayerError.self) { try flatten([[link("b", "nothing")]]) }
+        #expect(throws: LayerError.self) { try flatten([[dir("d"), link("b", "d")]]) }
+        #expect(throws: LayerError.self) { try flatten([[file("a"), link("b", "../a")]]) }
     }
 
     @Test func hostileNamesAreErrors() {
         for name in ["../a", "a/../../b", ".wh.", "d/.wh.", String(repeating: "n", count: 256)] {
-            #expect(throws: ArchiveError.self, "\(name)") { try flatten([[file(name)]]) }
+            #expect(throws: LayerError.self, "\(name)") { try flatten([[file(name)]]) }
         }
     }
 
@@ -92,9 +86,19 @@ func flatten(_ layers: [[TarEntry]]) throws -> [String] {
     }
 
     @Test func anEmptyLayerIsAnEmptyTree() throws {
-        var flattener = Flattener()
-        try flattener.apply(LayerIndex(Bytes([])))
-        try flattener.apply(LayerIndex(Bytes([UInt8](repeating: 0, count: 1024))))
-        #expect(SquashPlan(flattener).directories.count == 1)
+        let stack = Stack(tars: [[], [UInt8](repeating: 0, count: 1024)])
+        #expect(try squashed(stack, planned: true).map(\.entry.path) == [[]])
+        #expect(try squashed(stack, planned: false).map(\.entry.path) == [[]])
+    }
+
+    @Test func limitsNameTheLayerAndTheEntry() throws {
+        let layers = try Stack([[(file("a"), Array("1234567".utf8))], [(file("b"), Array("1234".utf8)), (file("c"), [1])]])
+        for planned in [true, false] {
+            #expect(try squashed(layers, planned: planned, limits: Limits(size: 12, entries: 3)).count == 4)
+            let tooLarge = ArchiveError.badEntry(name: Array("a".utf8), reason: "makes the image larger than the 11 bytes that --max-size allows")
+            #expect(throws: LayerError(layer: 0, error: tooLarge)) { try squashed(layers, planned: planned, limits: Limits(size: 11)) }
+            let tooMany = ArchiveError.badEntry(name: Array("c".utf8), reason: "is one more than the 1 entries that --max-entries allows")
+            #expect(throws: LayerError(layer: 1, error: tooMany)) { try squashed(layers, planned: planned, limits: Limits(entries: 1)) }
+        }
     }
 }

@@ -1,0 +1,77 @@
+import Archive
+
+/// Bounds that hostile input meets.
+public struct Limits: Sendable {
+    /// Bytes of data of all layers together, unpacked.
+    public var size: Int
+    /// Members of all layers together.
+    public var entries: Int
+    /// How many times larger than its bytes as served a layer may be. Gzip can't exceed 1032.
+    public var ratio: Int
+
+    /// A layer of so many bytes may have any ratio: a small file of zeros is no attack.
+    public static let ratioFloor = 64 << 20
+
+    public init(size: Int = 1 << 40, entries: Int = 10_000_000, ratio: Int = 5000) {
+        self.size = size
+        self.entries = entries
+        self.ratio = ratio
+    }
+
+    /// What a layer may unpack to, by the ratio.
+    func bound(servedSize: Int) -> Int {
+        let (product, overflow) = servedSize.multipliedReportingOverflow(by: ratio)
+        return overflow ? .max : max(product, Self.ratioFloor)
+    }
+}
+
+/// Counts the members of all layers and the data they claim to have, holes of sparse files included.
+struct Counter {
+    private let limits: Limits
+    private var size = 0
+    private var entries = 0
+    private var layerSize = 0
+    private var layerBound = 0
+
+    init(_ limits: Limits) { self.limits = limits }
+
+    /// - Parameter bound: bytes that the layer may have.
+    mutating func beginLayer(_ bound: Int) { (layerSize, layerBound) = (0, bound) }
+
+    mutating func count(_ entry: TarEntry) throws {
+        entries += 1
+        guard entries <= limits.entries else {
+            throw ArchiveError.badEntry(name: entry.path, reason: "is one more than the \(limits.entries) entries that --max-entries allows")
+        }
+        let length = Int(entry.size)
+        guard length >= 0, length <= limits.size - size else {
+            throw ArchiveError.badEntry(name: entry.path, reason: "makes the image larger than the \(limits.size) bytes that --max-size allows")
+        }
+        size += length
+        layerSize += length
+        guard layerSize <= layerBound else {
+            throw ArchiveError.badEntry(
+                name: entry.path, reason: "makes the layer more than \(limits.ratio) times larger than it is as served, which --max-ratio allows")
+        }
+    }
+}
+
+/// Ends a layer that unpacks to more than it may.
+final class BoundedSource: ByteSource {
+    private let source: any ByteSource
+    private let ratio: Int
+    private var left: Int
+
+    init(_ source: any ByteSource, bound: Int, ratio: Int) {
+        self.source = source
+        self.ratio = ratio
+        left = bound
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try source.read(into: buffer)
+        left -= count
+        guard left >= 0 else { throw ArchiveError.badArchive(reason: "it unpacks to more than \(ratio) times its size, which --max-ratio allows") }
+        return count
+    }
+}

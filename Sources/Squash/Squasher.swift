@@ -1,0 +1,198 @@
+import Archive
+import Diagnostics
+
+/// Where a squasher gets its layers.
+public protocol LayerProvider {
+    /// How many there are.
+    var layerCount: Int { get }
+    /// Bytes of a layer as served, perhaps compressed.
+    func servedSize(_ layer: Int) throws -> Int
+    /// A layer's uncompressed tar, base is 0, from its beginning. It is read to its end once, and its source throws there where
+    /// the bytes are not the ones that were promised; where only a part is needed, `checked` is false.
+    func open(_ layer: Int, checked: Bool) throws -> any ByteSource
+}
+
+/// Something is wrong in a layer (base is 0).
+public struct LayerError: Error, Equatable {
+    public var layer: Int
+    public var error: ArchiveError
+}
+
+/// Squashes layers into one tree and writes it as tar entries, in this order:
+///
+/// 1. the root directory;
+/// 2. layer by layer *from the top*, what the image shows of the layer, in the order of the layer's tar; before an entry those
+///    directories above it that nothing has named so far;
+/// 3. files whose own name isn't seen any more, but a hard link of theirs is, layer by layer from the top;
+/// 4. what was added, which is in no layer;
+/// 5. hard links, by the bytes of their paths.
+///
+/// So a directory stands before what is in it and a link after what it leads to; and the order follows from the layers alone:
+/// the same image is always the same bytes.
+///
+/// What a layer shows depends on the layers above it only (see ``Flattening``). So most images are written while each layer
+/// is read once. Where a later entry overturns what was written, the caller begins again with a plan: all layers are read,
+/// then read again and written. Both ways write the same bytes. Memory grows with the number of paths, never with data.
+public struct Squasher {
+    /// What was written can't stand: plan, and write again from the beginning.
+    public struct NeedsPlan: Error {}
+
+    private let provider: any LayerProvider
+    private let limits: Limits
+    private var flattening: Flattening
+    /// For each layer, what to write of it; nil before ``plan()``.
+    private var placements: [[Flattening.Placement]]?
+
+    public init(_ provider: any LayerProvider, limits: Limits = Limits()) {
+        self.provider = provider
+        self.limits = limits
+        flattening = Flattening(layers: provider.layerCount, mayOverturn: false)
+    }
+
+    // MARK: Planning
+
+    /// Reads all layers and decides what will be written.
+    /// - Throws: ``LayerError``, and errors of the provider.
+    public mutating func plan() throws {
+        flattening = Flattening(layers: provider.layerCount, mayOverturn: true)
+        var all = [[Flattening.Placement]](repeating: [], count: provider.layerCount)
+        var counter = Counter(limits)
+        for layer in (0..<provider.layerCount).reversed() {
+            try readLayer(layer, &counter) { entry, _, flattening in
+                if let placement = try flattening.visit(entry) { all[layer].append(placement) }
+            }
+        }
+        placements = all.map { $0.filter { placement in isWritten(placement) || placement.parents.contains { isWritten(parent: $0.node, of: placement) } } }
+    }
+
+    /// Where the file at a path has its data, hard links followed, once there is a plan; nil where no file is there.
+    public func origin(of path: [UInt8]) throws -> (layer: Int, ordinal: Int)? {
+        precondition(placements != nil, "plan first")
+        return flattening.origin(try EntryPath(path)).map { ($0.layer, $0.ordinal) }
+    }
+
+    // MARK: Writing
+
+    /// Writes the image.
+    /// - Parameters:
+    ///   - additions: entries without data that are added where the image has nothing at their path.
+    ///   - body: is given an entry and must read its data from the reader, if it has any.
+    /// - Throws: ``NeedsPlan``, ``LayerError``, and errors of the provider and of `body`.
+    public mutating func write(adding additions: [TarEntry] = [], _ body: (TarEntry, TarReader?) throws -> Void) throws {
+        do {
+            if placements == nil { try stream(body) } else { try writePlanned(body) }
+        } catch is Flattening.Overturned { throw NeedsPlan() }
+        let links = flattening.hardLinks()
+        for (layer, paths) in links.promoted.sorted(by: { $0.key > $1.key }) {
+            try readAgain(layer, through: paths.keys.max()!) { entry, ordinal, reader in
+                guard let path = paths[ordinal] else { return }
+                var entry = entry
+                entry.path = path
+                try body(entry, reader)
+            }
+        }
+        for addition in additions { try add(addition, body) }
+        for link in links.links { try body(link, nil) }
+    }
+
+    /// Whether the image shows something else than a directory at a path, once it was written.
+    public func showsLeaf(at path: [UInt8]) throws -> Bool { flattening.kind(try EntryPath(path)) == .leaf }
+
+    /// Writes while reading each layer once.
+    private mutating func stream(_ body: (TarEntry, TarReader?) throws -> Void) throws {
+        try expectRoot()
+        try body(flattening.rootDirectory, nil)
+        var counter = Counter(limits)
+        for layer in (0..<provider.layerCount).reversed() {
+            try readLayer(layer, &counter) { entry, reader, flattening in
+                if let placement = try flattening.visit(entry) { try Self.write(placement, entry, reader, flattening, body) }
+            }
+        }
+    }
+
+    /// The root stands first, and mostly in one layer only, where it is the first entry: that much can be looked up before.
+    private mutating func expectRoot() throws {
+        for layer in (0..<provider.layerCount).reversed() {
+            let first: TarEntry?
+            do { first = try TarReader(provider.open(layer, checked: false)).next() } catch let error as ArchiveError {
+                throw LayerError(layer: layer, error: error)
+            }
+            guard let first, first.kind == .directory, let path = try? EntryPath(first.path), path.components.isEmpty else { continue }
+            flattening.expectRoot(first, layer: layer)
+            return
+        }
+    }
+
+    private func writePlanned(_ body: (TarEntry, TarReader?) throws -> Void) throws {
+        try body(flattening.rootDirectory, nil)
+        for layer in (0..<provider.layerCount).reversed() {
+            guard let last = placements![layer].last else { continue }
+            var next = placements![layer][...]
+            try readAgain(layer, through: last.location.ordinal) { entry, ordinal, reader in
+                guard let placement = next.first, placement.location.ordinal == ordinal else { return }
+                next.removeFirst()
+                try Self.write(placement, entry, reader, flattening, body)
+            }
+        }
+    }
+
+    private static func write(
+        _ placement: Flattening.Placement, _ entry: TarEntry, _ reader: TarReader, _ flattening: Flattening, _ body: (TarEntry, TarReader?) throws -> Void
+    ) throws {
+        for (node, depth) in placement.parents where flattening.shows(placement.location, at: node) {
+            try body(flattening.directory(node, path: placement.path.prefix(depth).bytes), nil)
+        }
+        guard !placement.parentsOnly, flattening.shows(placement.location, at: placement.node) else { return }
+        if entry.kind == .directory {
+            try body(flattening.directory(placement.node, path: placement.path.bytes), nil)
+        } else {
+            var entry = entry
+            entry.path = placement.path.bytes
+            try body(entry, reader)
+        }
+    }
+
+    private func isWritten(_ placement: Flattening.Placement) -> Bool { !placement.parentsOnly && flattening.shows(placement.location, at: placement.node) }
+    private func isWritten(parent node: Int, of placement: Flattening.Placement) -> Bool { flattening.shows(placement.location, at: node) }
+
+    private mutating func add(_ addition: TarEntry, _ body: (TarEntry, TarReader?) throws -> Void) throws {
+        precondition(addition.kind == .directory || addition.kind == .symbolicLink, "only entries without data can be added")
+        let path = try EntryPath(addition.path)
+        guard let parents = flattening.addIfAbsent(path, directory: addition.kind == .directory) else { return }
+        for depth in parents { try body(TarEntry(path: path.prefix(depth).bytes, kind: .directory, mode: 0o755), nil) }
+        var entry = addition
+        entry.path = path.bytes
+        try body(entry, nil)
+    }
+
+    // MARK: Reading
+
+    /// Reads a layer for the first time, from its first to its last byte.
+    private mutating func readLayer(_ layer: Int, _ counter: inout Counter, _ body: (TarEntry, TarReader, inout Flattening) throws -> Void) throws {
+        do {
+            let bound = try limits.bound(servedSize: provider.servedSize(layer))
+            counter.beginLayer(bound)
+            // Headers and padding are bytes too.
+            let source = BoundedSource(try provider.open(layer, checked: true), bound: bound, ratio: limits.ratio)
+            let reader = try TarReader(source)
+            while let entry = try reader.next() {
+                try counter.count(entry)
+                try body(entry, reader, &flattening)
+            }
+            // What stands after the end-of-archive blocks counts for the layer's digest.
+            try source.drain()
+        } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
+        try flattening.endLayer()
+    }
+
+    private func readAgain(_ layer: Int, through last: Int, _ body: (TarEntry, Int, TarReader) throws -> Void) throws {
+        do {
+            let reader = try TarReader(provider.open(layer, checked: false))
+            for ordinal in 0...last {
+                // The layer was read to its end before; if entries are missing now, the file changed under us.
+                guard let entry = try reader.next() else { throw ArchiveError.truncated }
+                try body(entry, ordinal, reader)
+            }
+        } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
+    }
+}
