@@ -74,7 +74,7 @@ let package = Package(
             "ImageCommands",
             [
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
-                "Conversion", "Render", "Store", "CSystem", "Program", argumentParser,
+                "Squash", "Conversion", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(

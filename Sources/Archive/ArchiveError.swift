@@ -10,12 +10,15 @@ public enum ArchiveError: DiagnosedError, Equatable {
     case badArchive(reason: String)
     /// An entry that no image may have.
     case badEntry(name: [UInt8], reason: String)
+    /// More than somebody allows, by an option.
+    case beyondLimit(option: String, reason: String)
 
     public var diagnosis: Diagnosis {
         switch self {
         case .truncated: Diagnosis("the data ends in the middle")
         case .corrupt(let codec, let reason): Diagnosis("the \(codec) data is corrupt: \(reason)")
         case .badArchive(let reason): Diagnosis("not a readable tar archive: \(reason)")
+        case .beyondLimit(let option, let reason): Diagnosis("\(reason), more than \(option) allows")
         case .badEntry(let name, let reason): Diagnosis("entry \"\(String(decoding: name, as: UTF8.self))\" \(reason)")
         }
     }

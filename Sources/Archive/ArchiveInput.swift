@@ -17,7 +17,7 @@ final class ArchiveInput {
     /// Opens `archive` on this input, which must outlive it.
     /// - Returns: libarchive's code.
     func open(_ archive: OpaquePointer) -> Int32 {
-        archive_read_open(
+        archive_read_open2(
             archive, Unmanaged.passUnretained(self).toOpaque(), nil,
             { _, data, out in
                 let input = Unmanaged<ArchiveInput>.fromOpaque(data!).takeUnretainedValue()
@@ -28,6 +28,10 @@ final class ArchiveInput {
                     input.error = error
                     return -1
                 }
+            },
+            { _, data, count in
+                let input = Unmanaged<ArchiveInput>.fromOpaque(data!).takeUnretainedValue()
+                return Int64(input.source.skip(Int(count)))
             }, nil)
     }
 }

@@ -5,9 +5,15 @@ public protocol ByteSource: AnyObject {
     /// Fills at most `buffer.count` bytes, which is more than 0.
     /// - Returns: how many came; 0 only at the end.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+
+    /// Passes over at most `count` bytes where that is cheaper than reading them.
+    /// - Returns: how many; 0 where they must be read.
+    func skip(_ count: Int) -> Int
 }
 
 extension ByteSource {
+    public func skip(_ count: Int) -> Int { 0 }
+
     /// Reads whatever is left and drops it.
     public func drain() throws {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
@@ -47,6 +53,12 @@ public final class FileRegion: ByteSource {
         guard count > 0 else { throw ArchiveError.truncated }
         position += count
         return count
+    }
+
+    public func skip(_ count: Int) -> Int {
+        let skipped = max(0, min(count, end - position))
+        position += skipped
+        return skipped
     }
 }
 

@@ -93,6 +93,7 @@ final class FilterSource: ByteSource {
     private let archive: OpaquePointer
     private let input: ArchiveInput
     private let codec: String
+    private var isEmpty = false
 
     init(_ source: any ByteSource, codec: String) throws {
         guard let archive = archive_read_new() else { fatalError("libarchive: out of memory") }
@@ -101,13 +102,18 @@ final class FilterSource: ByteSource {
         input = ArchiveInput(source, bufferSize: 128 * 1024)
         _ = codec == "xz" ? archive_read_support_filter_xz(archive) : archive_read_support_filter_bzip2(archive)
         archive_read_support_format_raw(archive)
+        archive_read_support_format_empty(archive)
         var entry: OpaquePointer?
-        guard input.open(archive) == ARCHIVE_OK, archive_read_next_header(archive, &entry) == ARCHIVE_OK else { throw failure() }
+        guard input.open(archive) == ARCHIVE_OK else { throw failure() }
+        let code = archive_read_next_header(archive, &entry)
+        guard code == ARCHIVE_OK || code == ARCHIVE_EOF else { throw failure() }
+        isEmpty = code == ARCHIVE_EOF
     }
 
     deinit { archive_read_free(archive) }
 
     func read(into output: UnsafeMutableRawBufferPointer) throws -> Int {
+        if isEmpty { return 0 }
         let count = archive_read_data(archive, output.baseAddress, output.count)
         guard count >= 0 else { throw failure() }
         return count

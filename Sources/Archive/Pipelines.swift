@@ -46,6 +46,8 @@ public final class ReadAheadSource: ByteSource {
         guard observe != nil else { return }
         threads.append(
             WorkerThread { [pipe] in
+                // The source is what all wait for.
+                WorkerThread.yieldToOthers()
                 Self.fill(pipe) {
                     let block = try Self.take(first)
                     try block?.withUnsafeBytes { try unchecked.observe?($0) }

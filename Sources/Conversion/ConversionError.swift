@@ -11,6 +11,8 @@ public enum ConversionError: DiagnosedError, Equatable {
     case unsupportedSystem(String)
     /// Something is wrong in a layer.
     case layer(String, reason: String)
+    /// A layer is larger than an option allows.
+    case beyondLimit(layer: String, option: String, reason: String)
     /// A layer unpacks to other bytes than the configuration says.
     case wrongDiffID(layer: String, expected: Digest, actual: Digest)
     /// `/dev` is something else than a directory, so the console's links can't be made.
@@ -26,6 +28,8 @@ public enum ConversionError: DiagnosedError, Equatable {
             Diagnosis("this is an image for \(system)", hint: "choose a Linux image with --platform linux/ARCH where there is one")
         case .layer(let layer, let reason):
             Diagnosis("layer \(layer): \(reason)", hint: "the image is damaged or was made by a broken tool: build or fetch it again")
+        case .beyondLimit(let layer, let option, let reason):
+            Diagnosis("layer \(layer): \(reason)", hint: "if you trust the image, allow more with \(option)")
         case .wrongDiffID(let layer, let expected, let actual):
             Diagnosis("layer \(layer) unpacks to \(actual), but the configuration says \(expected)", hint: "the image is damaged: build or fetch it again")
         case .devIsNoDirectory:

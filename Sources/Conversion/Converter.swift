@@ -50,7 +50,9 @@ public struct Converter {
             }
             return Result(manifest: manifest, manifestBytes: bytes, warnings: generator.warnings)
         } catch let failure as LayerError {
-            throw ConversionError.layer(image.layers[failure.layer].label, reason: failure.error.description)
+            let (layer, reason) = (image.layers[failure.layer].label, failure.error.description)
+            if case .beyondLimit(let option, _) = failure.error { throw ConversionError.beyondLimit(layer: layer, option: option, reason: reason) }
+            throw ConversionError.layer(layer, reason: reason)
         }
     }
 

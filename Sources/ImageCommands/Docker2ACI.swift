@@ -26,19 +26,19 @@ public struct Docker2ACI: ParsableCommand {
 
     @OptionGroup var source: SourceOptions
 
-    @Option(help: "How to compress the ACI: gzip or none.")
+    @OptionGroup var bounds: LimitOptions
+
+    @Option(help: "How to compress the ACI.")
     var compression: Compression = .gzip
+
+    @Option(help: ArgumentHelp("How hard to compress: gzip 0-3, xz 0-9, bzip2 1-9, zstd 1-19. (default: 2, 6, 9, 3)", valueName: "n"))
+    var compressionLevel: Int?
 
     @Flag(help: "Say more on standard error.")
     var debug = false
 
     @Flag(help: "Say nothing but errors.")
     var quiet = false
-
-    public enum Compression: String, ExpressibleByArgument {
-        case gzip
-        case none
-    }
 
     public init() {}
 
@@ -53,6 +53,9 @@ public struct Docker2ACI: ParsableCommand {
     }
 
     public func run() throws {
+        try compression.check(level: compressionLevel)
+        let limits = try bounds.limits()
+        if compression == .zstd { complain("docker2aci: warning: zstd is outside the appc spec: only d2a is known to read such an ACI\n") }
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
         let here = try Directory.open(".")
         let progress = ProgressDisplay(quiet: quiet)
@@ -61,10 +64,9 @@ public struct Docker2ACI: ParsableCommand {
         let described = try opened.image()
         let name = Self.fileName(described.name)
         let file = try here.unnamedFile()
-        let result = try Converter(opened).convert {
+        let result = try Converter(opened, limits: limits).convert {
             try file.restart()
-            let sink = FileSink(file)
-            return compression == .gzip ? try GzipSink(sink) : sink
+            return try compression.sink(FileSink(file), level: compressionLevel)
         }
         try publish(file, as: name, in: here)
         progress.finish()

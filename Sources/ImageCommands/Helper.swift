@@ -31,8 +31,10 @@ struct FetchHelper: ParsableCommand {
     @Flag(help: "The image is a file, open as descriptor 6.") var file = false
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
+    @OptionGroup var bounds: LimitOptions
 
     func run() throws {
+        let limits = try bounds.limits()
         system_die_with_parent()
         let scratch = Directory(descriptor: 5, path: "the store")
         // A relative path reaches the scratch directory even where its parents are closed to this user.
@@ -44,7 +46,7 @@ struct FetchHelper: ParsableCommand {
         let opened = try source.open(image, file: file ? OpenFile(descriptor: 6, path: image) : nil, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
-        let result = try Converter(opened).convert {
+        let result = try Converter(opened, limits: limits).convert {
             try output.restart()
             let hashers = (StreamHasher(.sha512), StreamHasher(.sha256))
             (sha512, sha256) = hashers

@@ -40,19 +40,15 @@ struct Counter {
 
     mutating func count(_ entry: TarEntry) throws {
         entries += 1
-        guard entries <= limits.entries else {
-            throw ArchiveError.badEntry(name: entry.path, reason: "is one more than the \(limits.entries) entries that --max-entries allows")
+        func beyond(_ option: String, _ what: String) -> ArchiveError {
+            .beyondLimit(option: option, reason: "entry \"\(String(decoding: entry.path, as: UTF8.self))\" \(what)")
         }
+        guard entries <= limits.entries else { throw beyond("--max-entries", "is number \(entries) of the image") }
         let length = Int(entry.size)
-        guard length >= 0, length <= limits.size - size else {
-            throw ArchiveError.badEntry(name: entry.path, reason: "makes the image larger than the \(limits.size) bytes that --max-size allows")
-        }
+        guard length >= 0, length <= limits.size - size else { throw beyond("--max-size", "makes the image larger than \(limits.size) bytes") }
         size += length
         layerSize += length
-        guard layerSize <= layerBound else {
-            throw ArchiveError.badEntry(
-                name: entry.path, reason: "makes the layer more than \(limits.ratio) times larger than it is as served, which --max-ratio allows")
-        }
+        guard layerSize <= layerBound else { throw beyond("--max-ratio", "makes the layer larger than \(limits.ratio) times its size as served") }
     }
 }
 
@@ -71,7 +67,7 @@ final class BoundedSource: ByteSource {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         let count = try source.read(into: buffer)
         left -= count
-        guard left >= 0 else { throw ArchiveError.badArchive(reason: "it unpacks to more than \(ratio) times its size, which --max-ratio allows") }
+        guard left >= 0 else { throw ArchiveError.beyondLimit(option: "--max-ratio", reason: "it unpacks to more than \(ratio) times its size") }
         return count
     }
 }

@@ -110,16 +110,17 @@ public struct Squasher {
         }
     }
 
-    /// The root stands first, and mostly in one layer only, where it is the first entry: that much can be looked up before.
+    /// The root stands first, whichever layer names it. Those that do mostly do so at their beginning: that much is looked up.
     private mutating func expectRoot() throws {
         for layer in (0..<provider.layerCount).reversed() {
-            let first: TarEntry?
-            do { first = try TarReader(provider.open(layer, checked: false)).next() } catch let error as ArchiveError {
-                throw LayerError(layer: layer, error: error)
-            }
-            guard let first, first.kind == .directory, let path = try? EntryPath(first.path), path.components.isEmpty else { continue }
-            flattening.expectRoot(first, layer: layer)
-            return
+            do {
+                let reader = try TarReader(provider.open(layer, checked: false))
+                while let entry = try reader.next(), reader.headerPosition < 1 << 20 {
+                    guard entry.kind == .directory, let path = try? EntryPath(entry.path), path.components.isEmpty else { continue }
+                    flattening.expectRoot(entry, layer: layer)
+                    return
+                }
+            } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
         }
     }
 

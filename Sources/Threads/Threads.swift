@@ -66,6 +66,9 @@ public final class WorkerThread: @unchecked Sendable {
         guard code == 0 else { fatalError("can't start a thread: \(String(cString: strerror(code)))") }
     }
 
+    /// Lets others go first, for work that nobody waits for as long as it keeps up. Called by the thread itself.
+    public static func yieldToOthers() { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5) }
+
     /// Waits for the closure to return. Either this or ``detach()`` is called, once.
     public func join() { pthread_join(thread, nil) }
 

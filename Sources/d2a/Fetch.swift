@@ -29,12 +29,18 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Which platform of a multi-platform image.", valueName: "os/arch[/variant]")) var platform: String?
     @Flag(help: "Don't verify the registry's TLS certificate.") var insecureSkipVerify = false
     @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.") var insecureAllowHttp = false
+    @Option(help: ArgumentHelp("Refuse images with more data than this: bytes, or 500M, 20G. (default: 1T)", valueName: "size")) var maxSize: String?
+    @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 10000000)", valueName: "n")) var maxEntries: Int?
+    @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
     @Flag(help: "Show no progress.") var quiet = false
 
     var arguments: [String] {
         var result: [String] = []
         if let image { result.append("--image=\(image)") }
         if let platform { result.append("--platform=\(platform)") }
+        if let maxSize { result.append("--max-size=\(maxSize)") }
+        if let maxEntries { result.append("--max-entries=\(maxEntries)") }
+        if let maxRatio { result.append("--max-ratio=\(maxRatio)") }
         if insecureSkipVerify { result.append("--insecure-skip-verify") }
         if insecureAllowHttp { result.append("--insecure-allow-http") }
         if quiet { result.append("--quiet") }

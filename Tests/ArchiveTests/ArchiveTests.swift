@@ -58,6 +58,32 @@ func sample(_ count: Int) -> [UInt8] {
     }
 }
 
+@Suite struct FilterTests {
+    @Test(arguments: [FilterSink.Codec.xz, .bzip2, .zstd], [0, 1, 500_000]) func roundTrip(_ codec: FilterSink.Codec, _ size: Int) throws {
+        let input = sample(size)
+        let output = Bytes()
+        let sink = try FilterSink(output, codec: codec, level: 1)
+        try sink.write(input)
+        try sink.finish()
+        #expect(output.bytes.count < max(100, size))
+        #expect(try readAll(Decompressor.open(Bytes(output.bytes))) == input)
+        #expect(throws: ArchiveError.self) { try readAll(Decompressor.open(Bytes(Array(output.bytes.dropLast(5))))) }
+    }
+
+    @Test func errorsOfTheSinkArrive() throws {
+        struct Full: Error {}
+        final class FullSink: ByteSink {
+            func write(_ bytes: UnsafeRawBufferPointer) throws { throw Full() }
+            func finish() {}
+        }
+        #expect(throws: Full.self) {
+            let sink = try FilterSink(FullSink(), codec: .zstd, level: 3)
+            try sink.write(sample(500_000))
+            try sink.finish()
+        }
+    }
+}
+
 @Suite struct TarTests {
     @Test func everyAttributeSurvives() throws {
         var entries = [

@@ -95,9 +95,9 @@ func flatten(_ layers: [[TarEntry]]) throws -> [String] {
         let layers = try Stack([[(file("a"), Array("1234567".utf8))], [(file("b"), Array("1234".utf8)), (file("c"), [1])]])
         for planned in [true, false] {
             #expect(try squashed(layers, planned: planned, limits: Limits(size: 12, entries: 3)).count == 4)
-            let tooLarge = ArchiveError.badEntry(name: Array("a".utf8), reason: "makes the image larger than the 11 bytes that --max-size allows")
+            let tooLarge = ArchiveError.beyondLimit(option: "--max-size", reason: "entry \"a\" makes the image larger than 11 bytes")
             #expect(throws: LayerError(layer: 0, error: tooLarge)) { try squashed(layers, planned: planned, limits: Limits(size: 11)) }
-            let tooMany = ArchiveError.badEntry(name: Array("c".utf8), reason: "is one more than the 1 entries that --max-entries allows")
+            let tooMany = ArchiveError.beyondLimit(option: "--max-entries", reason: "entry \"c\" is number 2 of the image")
             #expect(throws: LayerError(layer: 1, error: tooMany)) { try squashed(layers, planned: planned, limits: Limits(entries: 1)) }
         }
     }

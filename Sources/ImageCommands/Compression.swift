@@ -1,0 +1,37 @@
+import Archive
+import ArgumentParser
+
+/// How an ACI is compressed (appc spec `aci.md#image-archives`: gzip, bzip2, xz, or not at all).
+public enum Compression: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case gzip, none, xz, bzip2, zstd
+
+    /// Levels as the codec counts, and the one that is taken where nobody says.
+    private var levels: (range: ClosedRange<Int>, standard: Int) {
+        switch self {
+        // ISA-L's. Its second is within 5% of what zlib makes by default, in a tenth of the time.
+        case .gzip: (0...3, 2)
+        case .none: (0...0, 0)
+        case .xz: (0...9, 6)
+        case .bzip2: (1...9, 9)
+        case .zstd: (1...19, 3)
+        }
+    }
+
+    /// - Throws: `ValidationError` for a level that the codec hasn't.
+    func check(level: Int?) throws {
+        guard let level, !levels.range.contains(level) else { return }
+        throw ValidationError("--compression-level \(level): \(self) has levels \(levels.range.lowerBound) to \(levels.range.upperBound)")
+    }
+
+    /// What compresses into `sink`.
+    func sink(_ sink: any ByteSink, level: Int?) throws -> any ByteSink {
+        let level = level ?? levels.standard
+        return switch self {
+        case .none: sink
+        case .gzip: try GzipSink(sink, level: level)
+        case .xz: try FilterSink(sink, codec: .xz, level: level)
+        case .bzip2: try FilterSink(sink, codec: .bzip2, level: level)
+        case .zstd: try FilterSink(sink, codec: .zstd, level: level)
+        }
+    }
+}
