@@ -97,6 +97,6 @@ let package = Package(
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
         tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
-        tests("Integration", ["Files", "Digest", "Hashing"]),
+        tests("Integration", ["Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )

@@ -107,6 +107,8 @@ final class FilterSource: ByteSource {
         guard input.open(archive) == ARCHIVE_OK else { throw failure() }
         let code = archive_read_next_header(archive, &entry)
         guard code == ARCHIVE_OK || code == ARCHIVE_EOF else { throw failure() }
+        // Too little of a stream isn't recognised as one, and would be passed on as it is.
+        guard archive_filter_code(archive, 0) != ARCHIVE_FILTER_NONE else { throw ArchiveError.truncated }
         isEmpty = code == ARCHIVE_EOF
     }
 

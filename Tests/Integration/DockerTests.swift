@@ -3,39 +3,6 @@ import Testing
 
 private let ready = Lab.isRoot && Lab.has("dockerd") && Lab.has("skopeo") && Lab.has("umoci")
 
-/// A real Docker engine, ended with this object.
-private final class Engine {
-    let socket: String
-    private let process = Process()
-    private let root: String
-
-    init(_ place: Place) throws {
-        root = place.path + "/docker"
-        socket = "unix://\(root)/docker.sock"
-        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [
-            "dockerd", "--bridge=none", "--iptables=false", "--ip-masq=false", "-H", socket, "--data-root", root + "/data", "--exec-root", root + "/exec", "-p",
-            root + "/pid",
-        ]
-        _ = FileManager.default.createFile(atPath: root + "/log", contents: nil)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle(forWritingAtPath: root + "/log")
-        try process.run()
-        for _ in 0..<300 {
-            if try Lab.run("docker", ["-H", socket, "version"]).status == 0 { return }
-            usleep(100_000)
-        }
-        Issue.record("dockerd doesn't answer: \((try? String(contentsOfFile: root + "/log", encoding: .utf8)) ?? "")")
-    }
-
-    deinit {
-        process.terminate()
-        process.waitUntilExit()
-        _ = try? Lab.run("sh", ["-c", "grep -o '\(root)[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l 2>/dev/null; rm -rf \(root)"])
-    }
-}
-
 /// What Docker builds and saves, and what Docker itself shows of it.
 @Suite(.enabled(if: ready, "needs root, dockerd, skopeo and umoci (make setup)"))
 struct DockerTests {
