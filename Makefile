@@ -1,7 +1,7 @@
 PREFIX ?= /usr/local
 RELEASE := .build/release
 
-.PHONY: help setup build demo test bench install lint fmt clean
+.PHONY: help setup build demo test fuzz bench install lint fmt clean
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -17,8 +17,13 @@ demo: build ## convert an image and run it
 test: setup ## all tests; those that need root say so where they are left out
 	@scripts/test
 
+STACKS ?= 1000000
+fuzz: setup ## compare the squasher with the reference on STACKS random stacks of layers, other ones each time
+	D2A_FUZZ_STACKS=$(STACKS) D2A_FUZZ_SEED=$$(date +%s%N) scripts/test -c release -Xswiftc -enable-testing --scratch-path .build-fuzz --filter FuzzTests
+
 bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/convert
+	bench/linear
 	bench/start
 
 install: ## copy what was built to $(PREFIX)
@@ -32,4 +37,4 @@ fmt: ## mend the style
 	swift format -r -i Sources Tests Package.swift
 
 clean: ## remove what was built
-	rm -rf .build
+	rm -rf .build .build-fuzz

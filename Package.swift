@@ -61,7 +61,7 @@ let package = Package(
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
         module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash"]),
-        module("Render", ["Diagnostics", "Files", "CArchive"]),
+        module("Render", ["Diagnostics", "Files", "Archive", "CArchive"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CSystem"]),

@@ -104,11 +104,44 @@ public final class TarReader {
         result.gid = archive_entry_gid(entry)
         result.userName = bytes(archive_entry_uname(entry))
         result.groupName = bytes(archive_entry_gname(entry))
-        result.mtime = Int64(archive_entry_mtime(entry))
-        result.mtimeNanoseconds = Int32(archive_entry_mtime_nsec(entry))
+        (result.mtime, result.mtimeNanoseconds) = Self.time(of: entry)
         if archive_entry_xattr_reset(entry) > 0 { result.xattrs = xattrs(entry) }
         return result
     }
+
+    /// An entry's time in seconds since 1970 and nanoseconds on top.
+    ///
+    /// libarchive 3.6 reads `-1.25` of a pax header as -1 s and 0.25 s on top. What is between -1 and 0 it reads as a time after
+    /// 1970, which nobody can mend.
+    public static func time(of entry: OpaquePointer) -> (seconds: Int64, nanoseconds: Int32) {
+        let (seconds, nanoseconds) = (Int64(archive_entry_mtime(entry)), Int32(archive_entry_mtime_nsec(entry)))
+        return misreadsFractions && seconds < 0 && nanoseconds > 0 ? (seconds - 1, 1_000_000_000 - nanoseconds) : (seconds, nanoseconds)
+    }
+
+    /// Whether this libarchive has that fault: it is shown an entry of -1.25 s.
+    private static let misreadsFractions: Bool = {
+        final class Memory: ByteSink, ByteSource {
+            var bytes: [UInt8] = []
+            func write(_ new: UnsafeRawBufferPointer) { bytes += new }
+            func finish() {}
+            func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+                defer { bytes = [] }
+                buffer.copyBytes(from: bytes)
+                return bytes.count
+            }
+        }
+        let memory = Memory()
+        let writer = TarWriter(memory)
+        try? writer.header(TarEntry(path: [UInt8(ascii: "x")], kind: .file, mode: 0, mtime: -2, mtimeNanoseconds: 750_000_000))
+        try? writer.finish()
+        guard let archive = archive_read_new() else { return false }
+        defer { archive_read_free(archive) }
+        archive_read_support_format_tar(archive)
+        let input = ArchiveInput(memory, bufferSize: 64 * 1024)
+        var entry: OpaquePointer?
+        guard input.open(archive) == ARCHIVE_OK, archive_read_next_header(archive, &entry) == ARCHIVE_OK, let entry else { return false }
+        return archive_entry_mtime(entry) == -1
+    }()
 
     private func xattrs(_ entry: OpaquePointer) -> [ExtendedAttribute] {
         var result: [ExtendedAttribute] = []

@@ -6,7 +6,7 @@ struct LimitOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Refuse images with more data than this: bytes, or 500M, 20G. (default: 1T)", valueName: "size"))
     var maxSize: ByteCount?
 
-    @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 10000000)", valueName: "n"))
+    @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 4000000)", valueName: "n"))
     var maxEntries: Int?
 
     @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n"))

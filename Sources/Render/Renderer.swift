@@ -1,3 +1,4 @@
+import Archive
 import CArchive
 import Diagnostics
 import Files
@@ -56,6 +57,8 @@ public enum Renderer {
             guard strcmp(path, "rootfs") == 0 || strncmp(path, "rootfs/", 7) == 0 else { continue }
             found = true
             keepImageAttributes(entry)
+            let time = TarReader.time(of: entry)
+            archive_entry_set_mtime(entry, Int(time.seconds), Int(time.nanoseconds))
             let name = String(cString: path)
             // Parents are made as the layout says, before their entries: none is made on the way with a wrong owner.
             guard acceptable(archive_write_header(disk, entry), disk) else { throw .entry(name: name, reason: message(disk)) }

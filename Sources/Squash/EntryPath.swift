@@ -8,6 +8,10 @@ struct EntryPath: Hashable, Sendable {
     /// - Throws: ``ArchiveError/badEntry(name:reason:)`` for a name that could lead outside or that no filesystem takes.
     init(_ name: [UInt8]) throws {
         guard !name.isEmpty else { throw ArchiveError.badEntry(name: name, reason: "has no name") }
+        // What no system call takes (PATH_MAX) is no path.
+        guard name.count < 4096 else {
+            throw ArchiveError.badEntry(name: Array(name.prefix(60)) + Array("...".utf8), reason: "has a path of \(name.count) bytes")
+        }
         guard !name.contains(0) else { throw ArchiveError.badEntry(name: name, reason: "has a NUL byte in its name") }
         var result: [[UInt8]] = []
         for component in name.split(separator: UInt8(ascii: "/")) {

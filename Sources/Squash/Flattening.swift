@@ -70,6 +70,9 @@ struct Flattening {
         links = HardLinks()
     }
 
+    /// Paths that anything was said of.
+    var pathCount: Int { nodes.count - 1 }
+
     // MARK: Visiting
 
     /// The next entry of the current layer.

@@ -4,7 +4,7 @@ import Archive
 public struct Limits: Sendable {
     /// Bytes of data of all layers together, unpacked.
     public var size: Int
-    /// Members of all layers together.
+    /// Members of all layers together, and paths that they make: what memory grows with.
     public var entries: Int
     /// How many times larger than its bytes as served a layer may be. Gzip can't exceed 1032.
     public var ratio: Int
@@ -12,11 +12,14 @@ public struct Limits: Sendable {
     /// A layer of so many bytes may have any ratio: a small file of zeros is no attack.
     public static let ratioFloor = 64 << 20
 
-    public init(size: Int = 1 << 40, entries: Int = 10_000_000, ratio: Int = 5000) {
+    public init(size: Int = 1 << 40, entries: Int = 4_000_000, ratio: Int = 5000) {
         self.size = size
         self.entries = entries
         self.ratio = ratio
     }
+
+    /// Bytes of extended attributes of all directories, which are kept in memory.
+    static let directoryAttributes = 64 << 20
 
     /// What a layer may unpack to, by the ratio.
     func bound(servedSize: Int) -> Int {
@@ -32,18 +35,26 @@ struct Counter {
     private var entries = 0
     private var layerSize = 0
     private var layerBound = 0
+    private var attributes = 0
 
     init(_ limits: Limits) { self.limits = limits }
 
     /// - Parameter bound: bytes that the layer may have.
     mutating func beginLayer(_ bound: Int) { (layerSize, layerBound) = (0, bound) }
 
-    mutating func count(_ entry: TarEntry) throws {
+    /// - Parameter paths: how many the members so far have made.
+    mutating func count(_ entry: TarEntry, paths: Int) throws {
         entries += 1
         func beyond(_ option: String, _ what: String) -> ArchiveError {
             .beyondLimit(option: option, reason: "entry \"\(String(decoding: entry.path, as: UTF8.self))\" \(what)")
         }
         guard entries <= limits.entries else { throw beyond("--max-entries", "is number \(entries) of the image") }
+        guard paths <= limits.entries else { throw beyond("--max-entries", "comes after \(paths) paths") }
+        if entry.kind == .directory { attributes += entry.xattrs.reduce(0) { $0 + $1.name.count + $1.value.count } }
+        guard attributes <= Limits.directoryAttributes else {
+            throw ArchiveError.badEntry(
+                name: entry.path, reason: "brings the directories' extended attributes to more than \(Limits.directoryAttributes) bytes")
+        }
         let length = Int(entry.size)
         guard length >= 0, length <= limits.size - size else { throw beyond("--max-size", "makes the image larger than \(limits.size) bytes") }
         size += length

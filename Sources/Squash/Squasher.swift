@@ -177,7 +177,7 @@ public struct Squasher {
             let source = BoundedSource(try provider.open(layer, checked: true), bound: bound, ratio: limits.ratio)
             let reader = try TarReader(source)
             while let entry = try reader.next() {
-                try counter.count(entry)
+                try counter.count(entry, paths: flattening.pathCount)
                 try body(entry, reader, &flattening)
             }
             // What stands after the end-of-archive blocks counts for the layer's digest.

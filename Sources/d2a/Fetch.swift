@@ -30,7 +30,7 @@ struct FetchOptions: ParsableArguments {
     @Flag(help: "Don't verify the registry's TLS certificate.") var insecureSkipVerify = false
     @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.") var insecureAllowHttp = false
     @Option(help: ArgumentHelp("Refuse images with more data than this: bytes, or 500M, 20G. (default: 1T)", valueName: "size")) var maxSize: String?
-    @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 10000000)", valueName: "n")) var maxEntries: Int?
+    @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 4000000)", valueName: "n")) var maxEntries: Int?
     @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
     @Flag(help: "Show no progress.") var quiet = false
 

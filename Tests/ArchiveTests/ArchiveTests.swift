@@ -93,6 +93,7 @@ func sample(_ count: Int) -> [UInt8] {
             TarEntry(path: Array("e\u{301}".utf8), kind: .hardLink, mode: 0o644, linkTarget: Array("d/f".utf8)),
             TarEntry(path: Array("null".utf8), kind: .characterDevice, mode: 0o666, deviceMajor: 1, deviceMinor: 3, userName: Array("root".utf8)),
             TarEntry(path: Array("pipe".utf8), kind: .fifo, mode: 0o600, xattrs: [ExtendedAttribute(name: Array("user.x".utf8), value: [0, 255, 10])]),
+            TarEntry(path: Array("old".utf8), kind: .file, mode: 0o644, mtime: -5, mtimeNanoseconds: 250_000_000),
             TarEntry(path: [UInt8](repeating: 0x61, count: 200), kind: .file, mode: 0),
         ]
         entries[1].size = 600

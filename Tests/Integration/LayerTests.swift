@@ -14,7 +14,8 @@ struct LayerTests {
 
     /// GNU tar in all its dialects, with what each can hold.
     @Test(arguments: [
-        ("--format=v7", 90, 1000, false), ("--format=ustar", 90, 1000, false), ("--format=oldgnu", 200, 3_000_000_000, false), ("--format=gnu", 200, 3_000_000_000, false),
+        ("--format=v7", 90, 1000, false), ("--format=ustar", 90, 1000, false), ("--format=oldgnu", 200, 3_000_000_000, false),
+        ("--format=gnu", 200, 3_000_000_000, false),
         ("--format=gnu --sparse", 200, 1000, false), ("--format=posix", 200, 3_000_000_000, true),
         ("--format=posix --sparse --sparse-version=0.0", 90, 1000, true), ("--format=posix --sparse --sparse-version=0.1", 90, 1000, true),
         ("--format=posix --sparse --sparse-version=1.0", 90, 1000, true), ("--format=posix --xattrs --xattrs-include=*", 200, 1000, true),
@@ -34,8 +35,8 @@ struct LayerTests {
             chown \(user):7 empty; chmod 4711 empty
             case "\(options)" in *xattrs*) setfattr -n user.note -v "a b" empty; setcap cap_net_raw+p hard 2>/dev/null || :;; esac
             find . -exec touch -h -d '\(time)' {} +
-            cd ..; ln -s $PWD/tree here
-            mkdir 0 && tar \(options) -C tree -cf 0/layer.tar . && id=$(sha256sum <0/layer.tar | cut -c1-64)
+            case "\(options)" in *posix*) touch -d '1961-02-03 04:05:06.75' empty;; esac
+            cd ..; mkdir 0 && tar \(options) -C tree -cf 0/layer.tar . && id=$(sha256sum <0/layer.tar | cut -c1-64)
             printf '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $id >c
             config=$(sha256sum <c | cut -c1-64).json; mv c $config
             printf '[{"Config":"%s","RepoTags":["odd:1"],"Layers":["0/layer.tar"]}]' $config >manifest.json
@@ -83,9 +84,11 @@ struct LayerTests {
     /// The bytes follow from the image, however many processors there are.
     @Test func theSameBytesOnOneProcessor() throws {
         let place = try Place()
-        let image = try place.archive("mkdir -p a/b; seq 300000 >a/b/numbers; ln a/b/numbers c", "mkdir -p a/d; seq 400000 >a/d/more; rm -f a/b/numbers; : >a/.wh.b")
+        let image = try place.archive(
+            "mkdir -p a/b; seq 300000 >a/b/numbers; ln a/b/numbers c", "mkdir -p a/d; seq 400000 >a/d/more; rm -f a/b/numbers; : >a/.wh.b")
         let outcome = try place.shell(
-            "for n in 0 1 0,1; do docker2aci --quiet made.docker 2>&1; taskset -c $n docker2aci --quiet made.docker; sha256sum <made-latest.aci; done | sort -u | wc -l")
+            "for n in 0 1 0,1; do docker2aci --quiet made.docker 2>&1; taskset -c $n docker2aci --quiet made.docker; sha256sum <made-latest.aci; done | sort -u | wc -l"
+        )
         #expect(outcome.output == "1\n", "\(outcome.errors)")
         #expect(image.hasSuffix("made.docker"))
     }

@@ -11,7 +11,7 @@ import Threads
     private static let count = environment["D2A_FUZZ_STACKS"].flatMap { Int($0) } ?? 10_000
     private static let first = environment["D2A_FUZZ_SEED"].flatMap { UInt64($0) } ?? 0
 
-    private enum Verdict { case refused, streamed, planned }
+    private enum Verdict: String { case refused, streamed, planned }
 
     @Test func randomStacksAreWhatTheReferenceShows() throws {
         let verdicts = Monitor<[Verdict: Int]>([:])
@@ -22,7 +22,7 @@ import Threads
         // All three ways are really gone.
         let counts = verdicts.update { $0 }
         for verdict in [Verdict.refused, .streamed, .planned] { #expect(counts[verdict, default: 0] > Self.count / 20, "\(counts)") }
-        if Self.count > 10_000 { print("\(Self.count) stacks from seed \(Self.first): \(counts)") }
+        if Self.count > 10_000 { print("\(Self.count) stacks from seed \(Self.first): \(counts.map { "\($1) \($0.rawValue)" }.sorted())") }
     }
 
     private struct Mismatch: Error, CustomStringConvertible {

@@ -75,7 +75,7 @@ func flatten(_ layers: [[TarEntry]]) throws -> [String] {
     }
 
     @Test func hostileNamesAreErrors() {
-        for name in ["../a", "a/../../b", ".wh.", "d/.wh.", String(repeating: "n", count: 256)] {
+        for name in ["../a", "a/../../b", ".wh.", "d/.wh.", String(repeating: "n", count: 256), String(repeating: "a/", count: 2048)] {
             #expect(throws: LayerError.self, "\(name)") { try flatten([[file(name)]]) }
         }
     }
@@ -89,6 +89,17 @@ func flatten(_ layers: [[TarEntry]]) throws -> [String] {
         let stack = Stack(tars: [[], [UInt8](repeating: 0, count: 1024)])
         #expect(try squashed(stack, planned: true).map(\.entry.path) == [[]])
         #expect(try squashed(stack, planned: false).map(\.entry.path) == [[]])
+    }
+
+    @Test func memoryIsBounded() throws {
+        // Few members, many paths; and attributes that must be remembered.
+        let deep = try Stack([(0..<10).map { (file(String(repeating: "\($0)/", count: 2000) + "x"), []) }])
+        #expect(throws: LayerError.self) { try squashed(deep, planned: false, limits: Limits(entries: 15000)) }
+        #expect(try squashed(deep, planned: false).count == 20011)
+        var heavy = dir("d")
+        heavy.xattrs = [ExtendedAttribute(name: Array("user.x".utf8), value: [UInt8](repeating: 7, count: 900_000))]
+        let attributes = try Stack([(0..<80).map { _ in (heavy, []) }])
+        for planned in [true, false] { #expect(throws: LayerError.self) { try squashed(attributes, planned: planned) } }
     }
 
     @Test func limitsNameTheLayerAndTheEntry() throws {
