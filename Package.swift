@@ -61,6 +61,7 @@ let package = Package(
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
         module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash"]),
+        module("ACI", ["Diagnostics", "AppC", "Archive"]),
         module("Render", ["Diagnostics", "Files", "Archive", "CArchive"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
@@ -74,7 +75,7 @@ let package = Package(
             "ImageCommands",
             [
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
-                "Squash", "Conversion", "Render", "Store", "CSystem", "Program", argumentParser,
+                "Squash", "Conversion", "ACI", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
@@ -95,7 +96,7 @@ let package = Package(
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
-        tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Files"]),
+        tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Reference", "Diagnostics", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("Integration", ["Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]

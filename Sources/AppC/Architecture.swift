@@ -1,5 +1,12 @@
 /// Names of processors, which Docker and appc spell differently (appc spec `aci.md`, labels `os` and `arch`).
 public enum Architecture {
+    /// The systems that the spec knows, and the processors of each.
+    public static let valid = [
+        "linux": ["amd64", "i386", "aarch64", "aarch64_be", "armv6l", "armv7l", "armv7b", "ppc64", "ppc64le", "s390x"],
+        "freebsd": ["amd64", "i386", "arm"],
+        "darwin": ["x86_64", "i386"],
+    ]
+
     /// The appc name for Docker's (Go's) name and variant.
     /// - Returns: nil for a pair that the spec doesn't know.
     public static func appc(os: String, architecture: String, variant: String?) -> String? {

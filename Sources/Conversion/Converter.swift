@@ -11,8 +11,11 @@ public struct Converter {
         public var manifest: ImageManifest
         /// The manifest's bytes as they stand in the ACI.
         public var manifestBytes: [UInt8]
-        /// What a person should know about fields that appc can't hold.
-        public var warnings: [String]
+        /// What became of fields that appc has no equal for.
+        public var notes: [ConversionNote]
+
+        /// What a person should know even if nobody asks.
+        public var warnings: [String] { notes.filter { $0.outcome == .dropped }.map { "\($0.field): \($0.detail)" } }
     }
 
     private let source: any ImageSource
@@ -32,7 +35,7 @@ public struct Converter {
     public func convert(_ makeSink: () throws -> any ByteSink) throws -> Result {
         let image = try source.image()
         let config = try DockerConfig(image.config)
-        if let os = config.os, !["linux", "freebsd", "darwin"].contains(os) { throw ConversionError.unsupportedSystem(os) }
+        try Self.checkSystem(config)
         do {
             let layers = ImageLayers(image, source)
             var squasher = Squasher(layers, limits: limits)
@@ -43,17 +46,22 @@ public struct Converter {
                 return try layers.content(passwd.layer, passwd.ordinal).flatMap { UserEntry.find(user, in: $0) }.map { String($0.group) }
             }
             let manifest = try generator.manifest()
-            let bytes = try CanonicalJSON.encode(manifest)
+            let bytes = try ManifestReader.bytes(manifest)
             do { try write(&squasher, manifest, bytes, TarWriter(makeSink())) } catch is Squasher.NeedsPlan {
                 try squasher.plan()
                 try write(&squasher, manifest, bytes, TarWriter(makeSink()))
             }
-            return Result(manifest: manifest, manifestBytes: bytes, warnings: generator.warnings)
+            return Result(manifest: manifest, manifestBytes: bytes, notes: generator.notes)
         } catch let failure as LayerError {
             let (layer, reason) = (image.layers[failure.layer].label, failure.error.description)
             if case .beyondLimit(let option, _) = failure.error { throw ConversionError.beyondLimit(layer: layer, option: option, reason: reason) }
             throw ConversionError.layer(layer, reason: reason)
         }
+    }
+
+    /// - Throws: ``ConversionError/unsupportedSystem(_:)``
+    static func checkSystem(_ config: DockerConfig) throws {
+        if let os = config.os, !os.isEmpty, Architecture.valid[os] == nil { throw ConversionError.unsupportedSystem(os) }
     }
 
     private func write(_ squasher: inout Squasher, _ manifest: ImageManifest, _ bytes: [UInt8], _ tar: TarWriter) throws {

@@ -10,13 +10,17 @@ struct DockerConfig {
     var architecture: String?
     var os: String?
     var variant: String?
+    /// The image this one was built on, as registries of before 2016 name it.
+    var parent: String?
     /// The members of `config`, each as it stands.
     var fields: [String: JSONValue]
+    /// The members of the document beside those above.
+    var others: [String: JSONValue]
     var diffIDs: [String]
 
     /// - Throws: ``ConversionError/badConfig(_:)``
     init(_ bytes: [UInt8]) throws {
-        guard let value = try? CanonicalJSON.decode(JSONValue.self, from: bytes), case .object(let top) = value else {
+        guard let value = try? CanonicalJSON.decode(JSONValue.self, from: bytes), case .object(var top) = value else {
             throw ConversionError.badConfig("it is not a JSON object")
         }
         created = top["created"]?.string
@@ -27,9 +31,14 @@ struct DockerConfig {
         variant = top["variant"]?.string
         switch top["config"] {
         case .object(let members): fields = members
-        case nil, .null: fields = [:]
+        // Images of the first Docker versions have what the last container ran instead.
+        case nil, .null:
+            if case .object(let members)? = top.removeValue(forKey: "container_config") { fields = members } else { fields = [:] }
         default: throw ConversionError.badConfig("\"config\" is not an object")
         }
+        parent = top["parent"]?.string
+        let known: Set = ["created", "author", "comment", "architecture", "os", "variant", "parent", "config"]
+        others = top.filter { !known.contains($0.key) }
         switch top["rootfs"]?["diff_ids"] {
         case .array(let ids): diffIDs = ids.compactMap(\.string)
         default: diffIDs = []

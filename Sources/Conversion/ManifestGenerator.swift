@@ -8,8 +8,12 @@ struct ManifestGenerator {
     let config: DockerConfig
     /// Primary group of a user of the image's own `/etc/passwd`; nil where it doesn't name the user.
     let primaryGroup: (_ user: String) throws -> String?
-    /// What a person should know: fields that were left out or changed.
-    private(set) var warnings: [String] = []
+    /// What has no equal in appc.
+    private(set) var notes: [ConversionNote] = []
+
+    private mutating func note(_ outcome: ConversionNote.Outcome, _ field: String, _ detail: String) {
+        notes.append(ConversionNote(outcome: outcome, field: field, detail: detail))
+    }
 
     init(image: SourceImage, config: DockerConfig, primaryGroup: @escaping (String) throws -> String?) {
         self.image = image
@@ -27,6 +31,9 @@ struct ManifestGenerator {
         return manifest
     }
 
+    /// A platform that appc has no name for.
+    private var platform: String?
+
     // MARK: Labels
 
     private mutating func labels() -> [NamedValue] {
@@ -37,7 +44,8 @@ struct ManifestGenerator {
             labels.append(NamedValue(name: "os", value: os))
             labels.append(NamedValue(name: "arch", value: arch))
         } else {
-            warnings.append("\(os)/\(architecture) has no appc name: the labels os and arch are left out")
+            platform = "\(os)/\(architecture)" + (config.variant.map { "/\($0)" } ?? "")
+            note(.annotation, "/architecture", "\(platform!) has no appc name: kept as d2a.io/docker/platform, without the labels os and arch")
         }
         return labels
     }
@@ -49,7 +57,10 @@ struct ManifestGenerator {
         let (user, group) = try owner()
         var app = App(user: user, group: group)
         app.exec = exec.isEmpty ? nil : exec
-        if let directory = try config.string("WorkingDir") { app.workingDirectory = directory.hasPrefix("/") ? directory : "/" + directory }
+        if let directory = try config.string("WorkingDir") {
+            app.workingDirectory = directory.hasPrefix("/") ? directory : "/" + directory
+            if !directory.hasPrefix("/") { note(.changed, "WorkingDir", "\"\(directory)\" became absolute") }
+        }
         app.environment = try environment()
         app.mountPoints = try mountPoints()
         app.ports = try ports()
@@ -67,37 +78,57 @@ struct ManifestGenerator {
         return (user, try primaryGroup(user) ?? user)
     }
 
+    /// Variables whose names appc doesn't allow (`a.b`): the runner takes them from an annotation.
+    private var oddVariables: [String] = []
+
     private mutating func environment() throws -> [NamedValue]? {
         var result: [NamedValue] = []
-        for entry in try config.strings("Env") ?? [] {
+        var places: [String: Int] = [:]
+        for (number, entry) in (try config.strings("Env") ?? []).enumerated() {
             guard let equals = entry.firstIndex(of: "="), equals != entry.startIndex else {
-                warnings.append("environment entry \"\(entry)\" has no name and value: it is left out")
+                note(.dropped, "Env[\(number)]", "\"\(entry.prefix(60))\" has no name and value: it is left out")
                 continue
             }
             let variable = NamedValue(name: String(entry[..<equals]), value: String(entry[entry.index(after: equals)...]))
-            if let index = result.firstIndex(where: { $0.name == variable.name }) { result[index] = variable } else { result.append(variable) }
+            guard EnvironmentName.isValid(variable.name) else {
+                oddVariables.append(entry)
+                note(.annotation, "Env[\(number)]", "appc has no variables named like \"\(variable.name.prefix(60))\"")
+                continue
+            }
+            if let place = places[variable.name] {
+                result[place] = variable
+            } else {
+                places[variable.name] = result.count
+                result.append(variable)
+            }
         }
         return result.isEmpty ? nil : result
     }
 
     private mutating func mountPoints() throws -> [MountPoint]? {
         var result: [MountPoint] = []
-        var taken: [String: Int] = [:]
+        var taken: Set<String> = []
+        var counts: [String: Int] = [:]
         for path in try config.keys("Volumes") ?? [] {
             guard let suffix = ACName.sanitized(path) else {
-                warnings.append("volume \"\(path)\" has no letter or digit for a name: it is left out")
+                note(.dropped, "Volumes", "\"\(path)\" has no letter or digit for a name: it is left out")
                 continue
             }
-            let name = "volume-" + suffix
-            let count = taken[name, default: 0]
-            taken[name] = count + 1
-            result.append(MountPoint(name: count == 0 ? name : "\(name)-\(count)", path: path.hasPrefix("/") ? path : "/" + path, readOnly: false))
+            let base = "volume-" + suffix
+            var name = base
+            while !taken.insert(name).inserted {
+                counts[base, default: 0] += 1
+                name = "\(base)-\(counts[base]!)"
+            }
+            if !path.hasPrefix("/") { note(.changed, "Volumes", "\"\(path)\" became absolute") }
+            result.append(MountPoint(name: name, path: path.hasPrefix("/") ? path : "/" + path, readOnly: false))
         }
         return result.isEmpty ? nil : result.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     }
 
     private mutating func ports() throws -> [Port]? {
         var result: [Port] = []
+        var names: Set<String> = []
         for text in try config.keys("ExposedPorts") ?? config.strings("PortSpecs") ?? [] {
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
             let proto = parts.count > 1 ? parts[1].lowercased() : "tcp"
@@ -105,9 +136,11 @@ struct ManifestGenerator {
             guard parts.count <= 2, (1...2).contains(bounds.count), let first = bounds[0], let last = bounds[bounds.count - 1], first >= 1,
                 last >= first, let suffix = ACName.sanitized(proto)
             else {
-                warnings.append("port \"\(text)\" is not NUMBER[-NUMBER][/PROTOCOL]: it is left out")
+                note(.dropped, "ExposedPorts", "\"\(text)\" is not NUMBER[-NUMBER][/PROTOCOL]: it is left out")
                 continue
             }
+            // "80" and "80/tcp" are the same.
+            guard names.insert("\(parts[0])-\(suffix)").inserted else { continue }
             result.append(Port(name: "\(parts[0])-\(suffix)", protocol: proto, port: first, count: last - first + 1))
         }
         return result.isEmpty ? nil : result.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
@@ -115,17 +148,19 @@ struct ManifestGenerator {
 
     // MARK: Annotations
 
-    /// Fields of Docker's that appc has no place for: kept as JSON text, so that nothing of the image is lost.
-    private static let extraFields = [
-        "Healthcheck", "StopSignal", "StopTimeout", "OnBuild", "Shell", "ArgsEscaped", "NetworkDisabled", "Domainname", "Hostname",
-    ]
+    /// Members of `config` that have their place in the manifest.
+    private static let mapped: Set = ["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Volumes", "ExposedPorts", "PortSpecs", "Labels"]
 
-    private func annotations() throws -> [NamedValue] {
+    private mutating func annotations() throws -> [NamedValue] {
         var result: [NamedValue] = []
         func add(_ name: String, _ value: String?) {
             if let value, !value.isEmpty { result.append(NamedValue(name: name, value: value)) }
         }
-        add("created", config.created)
+        if let created = config.created, !created.isEmpty {
+            let isTime = Timestamp.isValid(created)
+            add(isTime ? "created" : "d2a.io/docker/created", created)
+            if !isTime { note(.annotation, "created", "\"\(created.prefix(60))\" is not a time by RFC 3339") }
+        }
         add("authors", config.author)
         add("docker-comment", config.comment)
         add("appc.io/docker/originalname", image.name.original)
@@ -133,13 +168,37 @@ struct ManifestGenerator {
         add("appc.io/docker/repository", image.name.repository)
         add("appc.io/docker/tag", image.name.tag)
         add("appc.io/docker/imageid", image.configDigest.description)
+        add("appc.io/docker/parentimageid", config.parent)
         add("appc.io/docker/manifesthash", image.manifestDigest?.description)
         if let entrypoint = try config.command("Entrypoint") { add("appc.io/docker/entrypoint", try CanonicalJSON.text(entrypoint)) }
         if let command = try config.command("Cmd") { add("appc.io/docker/cmd", try CanonicalJSON.text(command)) }
-        for field in Self.extraFields {
-            guard let value = config.fields[field], value != .null, value != .string(""), value != .array([]), value != .bool(false) else { continue }
-            add("d2a.io/docker/\(field.lowercased())", try CanonicalJSON.text(value))
+        add("d2a.io/docker/platform", platform)
+        if !oddVariables.isEmpty { add("d2a.io/docker/env", try CanonicalJSON.text(oddVariables)) }
+
+        // What appc has no place for is kept as JSON text, so that nothing of the image is lost.
+        var names = Set(result.map(\.name))
+        let extras = config.fields.filter { !Self.mapped.contains($0.key) && !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, true) }
+            + config.others.filter { !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, false) }
+        for (field, value, isConfig) in extras.sorted(by: { ($0.2 ? 0 : 1, $0.0) < ($1.2 ? 0 : 1, $1.0) }) {
+            guard let base = ACIdentifier.sanitized("d2a.io/docker/" + field) else { continue }
+            var name = base
+            var number = 0
+            while !names.insert(name).inserted {
+                number += 1
+                name = "\(base)-\(number)"
+            }
+            add(name, try CanonicalJSON.text(value))
+            note(.annotation, isConfig ? field : "/" + field, "kept as \(name)")
         }
         return result
+    }
+
+    /// What says nothing: Docker writes such fields for completeness.
+    private static func isEmpty(_ value: JSONValue, _ field: String) -> Bool {
+        switch value {
+        case .null, .string(""), .array([]), .object([:]), .bool(false): true
+        case .integer(0): field != "StopTimeout"
+        default: false
+        }
     }
 }

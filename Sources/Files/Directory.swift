@@ -89,6 +89,20 @@ public final class Directory: DescriptorOwner {
         return file
     }
 
+    /// Gives a finished file that has no name its name, in one step; an older file of that name is replaced. Its mode is what
+    /// a program's new files have.
+    public func publish(_ file: OpenFile, as name: String) throws(FileError) {
+        let mask = umask(0)
+        umask(mask)
+        fchmod(file.descriptor, 0o666 & ~mask)
+        let temporary = ".\(name.prefix(200)).\(getpid())"
+        guard linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", descriptor, temporary, AT_SYMLINK_FOLLOW) == 0 else { throw FileError("create", at(name)) }
+        do throws(FileError) { try rename(temporary, to: self, as: name) } catch {
+            try? remove(temporary)
+            throw error
+        }
+    }
+
     /// Status of an entry, links not followed; nil where there is none.
     public func status(_ name: String) throws(FileError) -> stat? {
         var result = stat()

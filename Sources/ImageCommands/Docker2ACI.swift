@@ -68,23 +68,10 @@ public struct Docker2ACI: ParsableCommand {
             try file.restart()
             return try compression.sink(FileSink(file), level: compressionLevel)
         }
-        try publish(file, as: name, in: here)
+        try here.publish(file, as: name)
         progress.finish()
         for warning in result.warnings { complain("docker2aci: warning: \(printable(warning))\n") }
         if !quiet { print(Self.report(result.manifest, file: name), terminator: "") }
-    }
-
-    /// Gives the finished file its name, in one step; an older file of that name is replaced.
-    private func publish(_ file: OpenFile, as name: String, in directory: Directory) throws(FileError) {
-        fchmod(file.descriptor, 0o666 & ~currentUmask())
-        let temporary = ".\(name).\(getpid())"
-        if linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", directory.descriptor, temporary, AT_SYMLINK_FOLLOW) != 0 {
-            throw FileError("create", name)
-        }
-        do throws(FileError) { try directory.rename(temporary, to: directory, as: name) } catch {
-            try? directory.remove(temporary)
-            throw error
-        }
     }
 
     /// `library-busybox-latest.aci`
@@ -110,10 +97,4 @@ public struct Docker2ACI: ParsableCommand {
         }
         return text + "\nGenerated ACI(s):\n\(file)\n"
     }
-}
-
-private func currentUmask() -> mode_t {
-    let mask = umask(0)
-    umask(mask)
-    return mask
 }

@@ -56,10 +56,12 @@ public struct PodApp: Sendable, Equatable {
         }
 
         var variables: [NamedValue] = []
+        var places: [String: Int] = [:]
         func set(_ name: String, _ value: String) {
-            if let index = variables.firstIndex(where: { $0.name == name }) {
+            if let index = places[name] {
                 variables[index].value = value
             } else {
+                places[name] = variables.count
                 variables.append(NamedValue(name: name, value: value))
             }
         }
@@ -69,6 +71,12 @@ public struct PodApp: Sendable, Equatable {
         set("LOGNAME", owner.entry?.name ?? String(user))
         set("SHELL", "/bin/sh")
         if let terminal { set("TERM", terminal) }
+        // Names that appc doesn't allow and Docker does.
+        let odd = manifest.annotation("d2a.io/docker/env").flatMap { try? CanonicalJSON.decode([String].self, from: Array($0.utf8)) } ?? []
+        for entry in odd {
+            let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { set(String(parts[0]), String(parts[1])) }
+        }
         for variable in (app.environment ?? []) + changes.environment { set(variable.name, variable.value) }
         set("AC_APP_NAME", name)
         set("container", "d2a")

@@ -2,13 +2,15 @@ import AppC
 import ArgumentParser
 import Diagnostics
 import Digest
+import Files
 import Glibc
 import Reference
 import Store
 
 /// `d2a image`: what is in the store.
 struct Image: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Look at the images in the store.", subcommands: [List.self, CatManifest.self, Remove.self])
+    static let configuration = CommandConfiguration(
+        abstract: "Look at images, in the store and in files.", subcommands: [List.self, CatManifest.self, Validate.self, PatchManifest.self, Remove.self])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List the images in the store.")
@@ -61,9 +63,10 @@ struct Image: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "cat-manifest", abstract: "Print an image's manifest.")
 
         @OptionGroup var global: GlobalOptions
-        @Argument(help: "An ID, its beginning, or the name it was fetched by.") var image: String
+        @Argument(help: "An ID, its beginning, the name it was fetched by, or an ACI file.") var image: String
 
         func run() throws {
+            if OpenFile.isFile(image) { return try Helper.run(["validate", "--manifest", "--", image], descriptors: [OpenFile.open(image)]) }
             let store = try global.store()
             print(try CanonicalJSON.text(store.manifest(store.find(image)), pretty: true))
         }

@@ -6,17 +6,17 @@ import Testing
 
 @testable import Conversion
 
-private func manifest(_ config: String, name: ImageName? = nil, group: String? = nil) throws -> (ImageManifest, [String]) {
+private func manifest(_ config: String, name: ImageName? = nil, group: String? = nil) throws -> (ImageManifest, [ConversionNote]) {
     let digest = Digest("sha256:" + String(repeating: "c", count: 64))!
     let name = name ?? ImageName(registry: "127.0.0.1:5000", repository: "library/Web", tag: "v1", original: "docker://127.0.0.1:5000/library/web:v1")
     let image = SourceImage(name: name, config: Array(config.utf8), configDigest: digest, manifestDigest: nil, layers: [])
     var generator = ManifestGenerator(image: image, config: try DockerConfig(image.config)) { _ in group }
-    return (try generator.manifest(), generator.warnings)
+    return (try generator.manifest(), generator.notes)
 }
 
 @Suite struct ManifestGeneratorTests {
     @Test func everyFieldHasItsPlace() throws {
-        let (result, warnings) = try manifest(
+        let (result, notes) = try manifest(
             #"""
             {"architecture":"amd64","os":"linux","created":"2020-01-01T00:00:00Z","author":"me","config":{
              "User":"web","Env":["A=1","B=x=y","A=2"],"Entrypoint":["/run"],"Cmd":["-v"],"WorkingDir":"srv","StopSignal":"SIGINT",
@@ -37,7 +37,7 @@ private func manifest(_ config: String, name: ImageName? = nil, group: String? =
         #expect(result.annotation("appc.io/docker/cmd") == #"["-v"]"#)
         #expect(result.annotation("d2a.io/docker/stopsignal") == #""SIGINT""#)
         #expect(result.annotation("created") == "2020-01-01T00:00:00Z")
-        #expect(warnings == [])
+        #expect(notes.map(\.field) == ["WorkingDir", "StopSignal"])
     }
 
     @Test func shellFormsAndGroups() throws {
@@ -48,10 +48,10 @@ private func manifest(_ config: String, name: ImageName? = nil, group: String? =
     }
 
     @Test func whatCannotBeKeptIsSaid() throws {
-        let (result, warnings) = try manifest(
+        let (result, notes) = try manifest(
             #"{"os":"linux","architecture":"mips","config":{"Env":["novalue"],"ExposedPorts":{"99999/tcp":{}},"Volumes":{"/":{}}}}"#)
         #expect(result.app?.environment == nil && result.app?.ports == nil && result.app?.mountPoints == nil)
-        #expect(warnings.count == 4)
+        #expect(notes.map(\.outcome) == [.annotation, .dropped, .dropped, .dropped])
     }
 
     @Test(arguments: ["", "[]", #"{"config":[]}"#, #"{"config":{"User":7}}"#, #"{"config":{"Env":[1]}}"#, #"{"config":{"Cmd":{}}}"#])

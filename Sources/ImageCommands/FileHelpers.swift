@@ -1,0 +1,83 @@
+import ACI
+import AppC
+import Archive
+import ArgumentParser
+import CSystem
+import Diagnostics
+import Files
+import Glibc
+import Program
+
+/// Becomes nobody before a stranger's file is read, where this is root.
+private func becomeNobody() throws {
+    system_die_with_parent()
+    system_no_new_privileges()
+    guard geteuid() == 0 else { return }
+    let nobody: uid_t = 65534
+    guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw FileError("drop privileges in", "d2a-image") }
+}
+
+/// Something is wrong in a file: says which.
+private struct InFile: DiagnosedError {
+    var path: String
+    var error: any DiagnosedError
+    var diagnosis: Diagnosis { Diagnosis("\(path): \(error.diagnosis.message)", hint: error.diagnosis.hint) }
+}
+
+/// Checks an ACI or a manifest. Descriptor 3: the file.
+struct ValidateHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "validate")
+
+    @Argument var path: String
+    @Flag(help: "Print the manifest and check nothing else.") var manifest = false
+    @Option(help: "What it must be: appimage or manifest; told by its bytes where it isn't given.") var type: String?
+
+    func run() throws {
+        try becomeNobody()
+        do { try check(OpenFile(descriptor: 3, path: path)) } catch let error as any DiagnosedError { throw InFile(path: path, error: error) }
+    }
+
+    private func check(_ file: OpenFile) throws {
+        let isJSON = try isText(file)
+        if manifest {
+            let bytes = try isJSON ? file.readAll(limit: 16 << 20) : ACIFile.manifest(FileSource(file))
+            print(try CanonicalJSON.text(ManifestReader.image(bytes).manifest, pretty: true))
+            return
+        }
+        if let type, type != (isJSON ? "manifest" : "appimage") { throw ACIError.badLayout("it is \(isJSON ? "a manifest" : "an archive")") }
+        var unknown: [String]
+        var what = "app container image"
+        if isJSON {
+            let bytes = try file.readAll(limit: 16 << 20)
+            let isPod = (try? CanonicalJSON.decode(JSONValue.self, from: bytes))?["acKind"] == .string("PodManifest")
+            what = isPod ? "PodManifest" : "ImageManifest"
+            unknown = try isPod ? ManifestReader.pod(bytes).unknown : ManifestReader.image(bytes).unknown
+        } else {
+            unknown = try ACIFile.validate(FileSource(file)).unknown
+        }
+        for path in unknown { complain("d2a: warning: the spec has no meaning for \(path)\n") }
+        print("\(path): valid \(what)")
+    }
+
+    /// A manifest begins with a brace; no archive does.
+    private func isText(_ file: OpenFile) throws -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
+        return bytes.prefix(count).first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "{")
+    }
+}
+
+/// Copies an ACI with another manifest. Descriptors: 3 the ACI, 4 the file to write; the changes are JSON.
+struct PatchHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "patch")
+
+    @Argument var changes: String
+    @Option var compression: Compression = .gzip
+
+    func run() throws {
+        let (input, output) = (OpenFile(descriptor: 3, path: "the image"), OpenFile(descriptor: 4, path: "the output"))
+        try becomeNobody()
+        let patch = try CanonicalJSON.decode(ManifestPatch.self, from: Array(changes.utf8))
+        try ACIFile.patch(FileSource(input), to: compression.sink(FileSink(output), level: nil)) { patch.applied(to: $0) }
+    }
+}
