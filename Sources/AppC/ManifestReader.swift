@@ -52,6 +52,7 @@ enum ManifestUpgrade {
                     guard case .object(var members) = item else { return item }
                     members["app"] = members["app"].map(app)
                     members["annotations"] = members["annotations"].map(pairs)
+                    members["mounts"] = members["mounts"].map { mounts($0, of: members["app"]) }
                     return .object(members)
                 })
         }
@@ -73,6 +74,22 @@ enum ManifestUpgrade {
                 })
         }
         return .object(app)
+    }
+
+    /// Mounts once named the app's mount point where they now have its path.
+    private static func mounts(_ value: JSONValue, of app: JSONValue?) -> JSONValue {
+        guard case .array(let items) = value else { return value }
+        var paths: [String: JSONValue] = [:]
+        if case .array(let points)? = app?["mountPoints"] {
+            for point in points { if let name = point["name"]?.string, let path = point["path"] { paths[name] = path } }
+        }
+        return .array(
+            items.map { item in
+                guard case .object(var mount) = item, mount["path"] == nil, let name = mount["mountPoint"]?.string, let path = paths[name] else { return item }
+                mount["mountPoint"] = nil
+                mount["path"] = path
+                return .object(mount)
+            })
     }
 
     /// Labels once had `val`.
@@ -110,6 +127,10 @@ enum ManifestUpgrade {
         guard case .array(let items) = value else { return value }
         return .array(
             items.map { item in
+                if item["name"] == .string("os/linux/capabilities-revoke-set"), case .object(var members) = item {
+                    members["name"] = .string("os/linux/capabilities-remove-set")
+                    return .object(members)
+                }
                 guard case .object(var members) = renamed("val", "value")(item), case .string(let name)? = members["name"],
                     case .string(let text)? = members["value"]
                 else { return renamed("val", "value")(item) }

@@ -49,7 +49,8 @@ struct ValidateHelper: ParsableCommand {
         var what = "app container image"
         if isJSON {
             let bytes = try file.readAll(limit: 16 << 20)
-            let isPod = (try? CanonicalJSON.decode(JSONValue.self, from: bytes))?["acKind"] == .string("PodManifest")
+            let kind = (try? CanonicalJSON.decode(JSONValue.self, from: bytes))?["acKind"]?.string
+            let isPod = kind == "PodManifest" || kind == "ContainerRuntimeManifest"
             what = isPod ? "PodManifest" : "ImageManifest"
             unknown = try isPod ? ManifestReader.pod(bytes).unknown : ManifestReader.image(bytes).unknown
         } else {
