@@ -69,7 +69,9 @@ struct ManifestValidator {
             let old = actual == "ContainerRuntimeManifest" ? ": pods of appc before 0.5 can't be read" : ""
             add("$.acKind", "is \"\(actual)\", not \(kind)\(old)")
         }
-        if let version = string(top["acVersion"], "$.acVersion"), !Self.isVersion(version) { add("$.acVersion", "\"\(version)\" is not a version such as 0.8.11") }
+        if let version = string(top["acVersion"], "$.acVersion"), !Self.isVersion(version) {
+            add("$.acVersion", "\"\(version)\" is not a version such as 0.8.11")
+        }
     }
 
     // MARK: Parts

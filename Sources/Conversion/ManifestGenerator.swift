@@ -177,7 +177,8 @@ struct ManifestGenerator {
 
         // What appc has no place for is kept as JSON text, so that nothing of the image is lost.
         var names = Set(result.map(\.name))
-        let extras = config.fields.filter { !Self.mapped.contains($0.key) && !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, true) }
+        let extras =
+            config.fields.filter { !Self.mapped.contains($0.key) && !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, true) }
             + config.others.filter { !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, false) }
         for (field, value, isConfig) in extras.sorted(by: { ($0.2 ? 0 : 1, $0.0) < ($1.2 ? 0 : 1, $1.0) }) {
             guard let base = ACIdentifier.sanitized("d2a.io/docker/" + field) else { continue }

@@ -181,6 +181,15 @@ public final class DockerArchiveSource: ImageSource {
         for item in items {
             if let tag = item.RepoTags?.first(where: { $0 == full }) { return (item, tag) }
         }
+        // Tools write names of the hub in full (`docker.io/library/busybox:latest`); people don't.
+        if let name = try? ImageReference(wanted) {
+            for item in items {
+                for tag in item.RepoTags ?? [] {
+                    guard let other = try? ImageReference(tag) else { continue }
+                    if (other.registry, other.repository, other.tag) == (name.registry, name.repository, name.tag) { return (item, tag) }
+                }
+            }
+        }
         throw DockerArchiveError.noSuchImage(path: path, name: wanted, names: names)
     }
 

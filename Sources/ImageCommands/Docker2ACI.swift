@@ -7,6 +7,7 @@ import Files
 import Glibc
 import Image
 import Program
+import Squash
 
 /// `docker2aci`: one image in, one ACI file in the working directory out, with the ancestor's options and words.
 public struct Docker2ACI: ParsableCommand {
@@ -15,7 +16,7 @@ public struct Docker2ACI: ParsableCommand {
         abstract: "Convert a Docker image to an App Container Image.",
         discussion: """
             IMAGE is a name (busybox, docker://localhost:5000/a/b:tag) or a file that docker save wrote. The ACI is written to the \
-            working directory and named after the image. Options may be written with one dash or two.
+            working directory and named after the image. Options may be written with one dash or two, values after = or a blank.
 
             Exit status: 0 converted, 1 failed, 2 wrong usage.
             """,
@@ -34,6 +35,15 @@ public struct Docker2ACI: ParsableCommand {
     @Option(help: ArgumentHelp("How hard to compress: gzip 0-3, xz 0-9, bzip2 1-9, zstd 1-19. (default: 2, 6, 9, 3)", valueName: "n"))
     var compressionLevel: Int?
 
+    @Option(name: [.short, .long], help: ArgumentHelp("The file to write, or the directory to write it to. (default: .)", valueName: "path"))
+    var output: String?
+
+    @Flag(help: "List what became of the fields that appc has no equal for.")
+    var report = false
+
+    @Flag(help: "Print what was made as JSON.")
+    var json = false
+
     @Flag(help: "Say more on standard error.")
     var debug = false
 
@@ -42,13 +52,22 @@ public struct Docker2ACI: ParsableCommand {
 
     public init() {}
 
-    /// The ancestor's options are Go's: one dash is as good as two.
+    /// The ancestor's options are Go's: one dash is as good as two, and a flag may be given as `-debug=true`.
     public static func normalize(_ arguments: [String]) -> [String] {
+        let flags = ["--insecure-skip-verify", "--insecure-allow-http", "--report", "--json", "--debug", "--quiet", "--version"]
         var ended = false
-        return arguments.map { word in
+        return arguments.compactMap { word in
             if word == "--" { ended = true }
-            guard !ended, word.hasPrefix("-"), !word.hasPrefix("--"), word.count > 2 else { return word }
-            return "-" + word
+            guard !ended, word.hasPrefix("-"), word.count > 2 else { return word }
+            if word.hasPrefix("-o=") { return "--output" + word.dropFirst(2) }
+            let long = word.hasPrefix("--") ? word : "-" + word
+            let parts = long.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, flags.contains(String(parts[0])) else { return long }
+            switch parts[1] {
+            case "1", "t", "T", "true", "TRUE", "True": return String(parts[0])
+            case "0", "f", "F", "false", "FALSE", "False": return nil
+            default: return long
+            }
         }
     }
 
@@ -56,22 +75,73 @@ public struct Docker2ACI: ParsableCommand {
         try compression.check(level: compressionLevel)
         let limits = try bounds.limits()
         if compression == .zstd { complain("docker2aci: warning: zstd is outside the appc spec: only d2a is known to read such an ACI\n") }
-        // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
-        let here = try Directory.open(".")
-        let progress = ProgressDisplay(quiet: quiet)
+        let target = try Target(output)
+        let (name, result) = try convert(limits, target)
+        for warning in result.warnings { complain("docker2aci: warning: \(printable(warning))\n") }
+        if report {
+            for note in result.notes where note.outcome != .dropped { complain("docker2aci: \(note.outcome): \(printable("\(note.field): \(note.detail)"))\n") }
+        }
+        let path = target.path(of: name)
+        if json {
+            print(try CanonicalJSON.text(Made(aci: path, name: result.manifest.name, labels: result.manifest.labels ?? [], notes: result.notes)))
+        } else if !quiet {
+            print(Self.text(result.manifest, file: path), terminator: "")
+        }
+    }
+
+    /// Writes the ACI, which appears under its name when it is whole.
+    private func convert(_ limits: Limits, _ target: Target) throws -> (name: String, result: Converter.Result) {
+        let progress = ProgressDisplay(quiet: quiet || json)
         defer { progress.finish() }
-        let opened = try source.open(image, scratch: here, events: progress.handle)
+        // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
+        let opened = try source.open(image, scratch: target.directory, events: progress.handle)
         let described = try opened.image()
-        let name = Self.fileName(described.name)
-        let file = try here.unnamedFile()
+        if debug {
+            for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }
+        }
+        let name = target.name ?? Self.fileName(described.name)
+        let file = try target.directory.unnamedFile()
         let result = try Converter(opened, limits: limits).convert {
             try file.restart()
             return try compression.sink(FileSink(file), level: compressionLevel)
         }
-        try here.publish(file, as: name)
-        progress.finish()
-        for warning in result.warnings { complain("docker2aci: warning: \(printable(warning))\n") }
-        if !quiet { print(Self.report(result.manifest, file: name), terminator: "") }
+        try target.directory.publish(file, as: name)
+        return (name, result)
+    }
+
+    /// What is printed with `--json`.
+    private struct Made: Encodable {
+        var aci: String
+        var name: String
+        var labels: [NamedValue]
+        var notes: [ConversionNote]
+    }
+
+    /// Where the ACI goes: an existing directory, or a file in one.
+    private struct Target {
+        var directory: Directory
+        /// nil for the image's own.
+        var name: String?
+        private var prefix: String
+
+        init(_ output: String?) throws(FileError) {
+            guard let output, output != "." else {
+                (directory, prefix) = (try Directory.open("."), "")
+                return
+            }
+            if let found = try? Directory.open(output) {
+                (directory, prefix) = (found, output.hasSuffix("/") ? output : output + "/")
+                return
+            }
+            let slash = output.lastIndex(of: "/")
+            prefix = slash.map { String(output[...$0]) } ?? ""
+            directory = try Directory.open(prefix.isEmpty ? "." : prefix)
+            name = slash.map { String(output[output.index(after: $0)...]) } ?? output
+            // "new/" is no file's name.
+            if name!.isEmpty { throw FileError("open directory", output, code: ENOENT) }
+        }
+
+        func path(of name: String) -> String { prefix + name }
     }
 
     /// `library-busybox-latest.aci`
@@ -80,7 +150,7 @@ public struct Docker2ACI: ParsableCommand {
         return (name.tag.map { "\(stem)-\($0)" } ?? stem) + ".aci"
     }
 
-    static func report(_ manifest: ImageManifest, file: String) -> String {
+    static func text(_ manifest: ImageManifest, file: String) -> String {
         var text = ""
         if let mountPoints = manifest.app?.mountPoints, !mountPoints.isEmpty {
             text += "\nConverted volumes:\n"

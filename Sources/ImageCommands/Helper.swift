@@ -17,7 +17,7 @@ import Store
 /// It gets open descriptors and no paths: 3 and up in the order that each command names.
 public struct ImageHelper: ParsableCommand {
     public static let configuration = CommandConfiguration(
-        commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.", 
+        commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.",
         subcommands: [FetchHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self])
 
     public init() {}

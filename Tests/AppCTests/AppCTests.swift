@@ -90,7 +90,10 @@ import Testing
 
     @Test(arguments: [
         (#"{}"#, "$ has no acKind; $ has no acVersion; $ has no name"),
-        (#"{"acKind":"PodManifest","acVersion":"8","name":"a"}"#, #"$.acKind is "PodManifest", not ImageManifest; $.acVersion "8" is not a version such as 0.8.11"#),
+        (
+            #"{"acKind":"PodManifest","acVersion":"8","name":"a"}"#,
+            #"$.acKind is "PodManifest", not ImageManifest; $.acVersion "8" is not a version such as 0.8.11"#
+        ),
         (#"{"acKind":"ImageManifest","acVersion":"0.8.11-rc.1+b","name":"A b"}"#, #"$.name "A b" is not an AC Identifier"#),
     ])
     func heads(_ text: String, _ expected: String) { #expect(problems(Array(text.utf8)).joined(separator: "; ") == expected) }
@@ -100,7 +103,10 @@ import Testing
         (#""workingDirectory":"w""#, #"$.app.workingDirectory "w" is not an absolute path"#),
         (#""environment":[{"name":"a.b","value":""}]"#, #"$.app.environment[0].name "a.b" is not letters, digits and _"#),
         (#""environment":[{"name":"A","value":""},{"name":"A","value":"x"}]"#, #"$.app.environment[1].name "A" is there twice"#),
-        (#""mountPoints":[{"name":"A","path":"d"}]"#, #"$.app.mountPoints[0].name "A" is not an AC Name; $.app.mountPoints[0].path "d" is not an absolute path"#),
+        (
+            #""mountPoints":[{"name":"A","path":"d"}]"#,
+            #"$.app.mountPoints[0].name "A" is not an AC Name; $.app.mountPoints[0].path "d" is not an absolute path"#
+        ),
         (#""ports":[{"name":"a","protocol":"tcp","port":0}]"#, "$.app.ports[0].port is not a whole number from 1 to 65535"),
         (#""ports":[{"name":"a","protocol":"tcp","port":65535,"count":2}]"#, "$.app.ports[0].count leads beyond port 65535"),
         (#""eventHandlers":[{"name":"on-fire","exec":[]}]"#, #"$.app.eventHandlers[0].name "on-fire" is neither pre-start nor post-stop"#),
@@ -114,7 +120,10 @@ import Testing
 
     @Test(arguments: [
         (#","labels":[{"name":"os","value":"plan9"}]"#, #"$.labels has the os "plan9", which is none of darwin, freebsd, linux"#),
-        (#","labels":[{"name":"os","value":"freebsd"},{"name":"arch","value":"s390x"}]"#, #"$.labels has the arch "s390x", which for freebsd is none of amd64, i386, arm"#),
+        (
+            #","labels":[{"name":"os","value":"freebsd"},{"name":"arch","value":"s390x"}]"#,
+            #"$.labels has the arch "s390x", which for freebsd is none of amd64, i386, arm"#
+        ),
         (#","labels":[{"name":"name","value":"x"}]"#, #"$.labels[0].name is "name", which no label may have"#),
         (#","annotations":[{"name":"created","value":"yesterday"}]"#, #"$.annotations[0].value "yesterday" is not a time by RFC 3339"#),
         (#","dependencies":[{"imageName":"a","imageID":"md5-1"}]"#, #"$.dependencies[0].imageID "md5-1" is not an image ID"#),

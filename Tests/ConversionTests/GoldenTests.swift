@@ -11,7 +11,8 @@ import Testing
 /// `testdata/manifests` has the reference, the configuration, and `manifest` and `notes`, or `error`. D2A_WRITE_GOLDEN=1 writes
 /// what is made now; read the difference before it is committed.
 @Suite struct GoldenTests {
-    private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    private static let directory =
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         .path + "/testdata/manifests"
     private static let names = (try! FileManager.default.contentsOfDirectory(atPath: directory)).sorted()
 

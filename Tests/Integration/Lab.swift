@@ -110,8 +110,11 @@ final class RegistryServer {
     let address: String
     let root: String
     private let process = Process()
+    /// Goes after the server that works in it.
+    private let place: Place
 
     init(_ place: Place) throws {
+        self.place = place
         root = place.path + "/registry"
         let port = Int.random(in: 20000..<40000)
         address = "127.0.0.1:\(port)"
@@ -145,8 +148,11 @@ final class Engine {
     let socket: String
     private let process = Process()
     private let root: String
+    /// Goes after the engine that works in it.
+    private let place: Place
 
     init(_ place: Place) throws {
+        self.place = place
         root = place.path + "/docker"
         socket = "unix://\(root)/docker.sock"
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
