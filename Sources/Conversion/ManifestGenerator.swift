@@ -2,7 +2,7 @@ import AppC
 import Digest
 import Image
 
-/// Maps a Docker configuration onto an appc image manifest (the table is in docs/manifest.md).
+/// Maps a Docker configuration onto an appc image manifest (docs/manifest.md).
 struct ManifestGenerator {
     let image: SourceImage
     let config: DockerConfig

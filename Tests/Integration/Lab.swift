@@ -58,7 +58,8 @@ enum Lab {
 
 /// A directory of one test's own, with a store in it.
 final class Place {
-    let path = NSTemporaryDirectory() + "/d2a-place-" + UUID().uuidString
+    /// As the kernel writes it: mounts are found by it.
+    let path = URL(fileURLWithPath: NSTemporaryDirectory()).path + "/d2a-place-" + UUID().uuidString
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
