@@ -10,20 +10,6 @@ struct ConvertTests {
         let place = try Place()
         let outcome = try place.run("docker2aci", Lab.busybox)
         #expect(outcome.status == 0 && outcome.errors == "")
-        #expect(
-            outcome.output
-                == """
-
-                Converted volumes:
-                \tname: "volume-data", path: "/data", readOnly: false
-
-                Converted ports:
-                \tname: "80-tcp", protocol: "tcp", port: 80, count: 1, socketActivated: false
-
-                Generated ACI(s):
-                library-busybox-latest.aci
-
-                """)
         #expect(place.names() == ["library-busybox-latest.aci"])
         let list = try place.shell("tar -tzf library-busybox-latest.aci").output.split(separator: "\n")
         #expect(list.first == "manifest" && list.dropFirst().first == "rootfs/" && list.contains("rootfs/bin/busybox"))
