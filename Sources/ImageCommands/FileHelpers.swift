@@ -5,17 +5,7 @@ import ArgumentParser
 import CSystem
 import Diagnostics
 import Files
-import Glibc
 import Program
-
-/// Becomes nobody before a stranger's file is read, where this is root.
-private func becomeNobody() throws {
-    system_die_with_parent()
-    system_no_new_privileges()
-    guard geteuid() == 0 else { return }
-    let nobody: uid_t = 65534
-    guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw FileError("drop privileges in", "d2a-image") }
-}
 
 /// Something is wrong in a file: says which.
 private struct InFile: DiagnosedError {
@@ -33,6 +23,7 @@ struct ValidateHelper: ParsableCommand {
     @Option(help: "What it must be: appimage or manifest; told by its bytes where it isn't given.") var type: String?
 
     func run() throws {
+        system_die_with_parent()
         try becomeNobody()
         do { try check(OpenFile(descriptor: 3, path: path)) } catch let error as any DiagnosedError { throw InFile(path: path, error: error) }
     }
@@ -77,6 +68,7 @@ struct PatchHelper: ParsableCommand {
 
     func run() throws {
         let (input, output) = (OpenFile(descriptor: 3, path: "the image"), OpenFile(descriptor: 4, path: "the output"))
+        system_die_with_parent()
         try becomeNobody()
         let patch = try CanonicalJSON.decode(ManifestPatch.self, from: Array(changes.utf8))
         try ACIFile.patch(FileSource(input), to: compression.sink(FileSink(output), level: nil)) { patch.applied(to: $0) }

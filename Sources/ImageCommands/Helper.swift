@@ -40,7 +40,7 @@ struct FetchHelper: ParsableCommand {
         let scratch = Directory(descriptor: 5, path: "the store")
         // A relative path reaches the scratch directory even where its parents are closed to this user.
         guard fchdir(5) == 0 else { throw FileError("enter", scratch.path) }
-        try dropPrivileges()
+        try becomeNobody(handingOver: [3, 5])
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
@@ -65,17 +65,19 @@ struct FetchHelper: ParsableCommand {
         let pipe = OpenFile(descriptor: 4, path: "d2a")
         try pipe.write(CanonicalJSON.text(report))
     }
+}
 
-    /// Root becomes nobody, for good. Anyone else stays who they are.
-    private func dropPrivileges() throws {
-        system_no_new_privileges()
-        guard geteuid() == 0 else { return }
-        let nobody: uid_t = 65534
-        guard fchown(3, nobody, nobody) == 0, fchown(5, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
-        guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else {
-            throw FileError("drop privileges in", "d2a-image")
-        }
+/// Becomes nobody, for good, before a stranger's bytes are read, where this is root. Anyone else stays who they are.
+///
+/// - Parameter handingOver: open descriptors of what the helper needs as its own afterwards.
+func becomeNobody(handingOver descriptors: [Int32] = []) throws {
+    system_no_new_privileges()
+    guard geteuid() == 0 else { return }
+    let nobody: uid_t = 65534
+    for descriptor in descriptors {
+        guard fchown(descriptor, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
     }
+    guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw FileError("drop privileges in", "d2a-image") }
 }
 
 /// Unpacks a rootfs. Descriptors: 3 the uncompressed ACI, 4 the empty directory to unpack in.

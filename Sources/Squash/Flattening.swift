@@ -301,6 +301,9 @@ struct Flattening {
     /// Whether an entry still is what the image shows at a node.
     func shows(_ location: Location, at node: Int) -> Bool { nodes[node].kind != .unclaimed && nodes[node].location == location }
 
+    /// Whether the entry of a placement itself is to be written at its place.
+    func shows(_ placement: Placement) -> Bool { !placement.parentsOnly && shows(placement.location, at: placement.node) }
+
     /// A directory as the image shows it: 0755, root's, of 1970 where no layer names it.
     func directory(_ node: Int, path: [UInt8]) -> TarEntry {
         let index = nodes[node].attributes

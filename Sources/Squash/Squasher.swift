@@ -62,7 +62,9 @@ public struct Squasher {
                 if let placement = try flattening.visit(entry) { all[layer].append(placement) }
             }
         }
-        placements = all.map { $0.filter { placement in isWritten(placement) || placement.parents.contains { isWritten(parent: $0.node, of: placement) } } }
+        placements = all.map { [flattening] in
+            $0.filter { placement in flattening.shows(placement) || placement.parents.contains { flattening.shows(placement.location, at: $0.node) } }
+        }
     }
 
     /// Where the file at a path has its data, hard links followed, once there is a plan; nil where no file is there.
@@ -143,7 +145,7 @@ public struct Squasher {
         for (node, depth) in placement.parents where flattening.shows(placement.location, at: node) {
             try body(flattening.directory(node, path: placement.path.prefix(depth).bytes), nil)
         }
-        guard !placement.parentsOnly, flattening.shows(placement.location, at: placement.node) else { return }
+        guard flattening.shows(placement) else { return }
         if entry.kind == .directory {
             try body(flattening.directory(placement.node, path: placement.path.bytes), nil)
         } else {
@@ -152,9 +154,6 @@ public struct Squasher {
             try body(entry, reader)
         }
     }
-
-    private func isWritten(_ placement: Flattening.Placement) -> Bool { !placement.parentsOnly && flattening.shows(placement.location, at: placement.node) }
-    private func isWritten(parent node: Int, of placement: Flattening.Placement) -> Bool { flattening.shows(placement.location, at: node) }
 
     private mutating func add(_ addition: TarEntry, _ body: (TarEntry, TarReader?) throws -> Void) throws {
         precondition(addition.kind == .directory || addition.kind == .symbolicLink, "only entries without data can be added")

@@ -1,3 +1,4 @@
+import AppC
 import ArgumentParser
 import Files
 import Glibc
@@ -30,5 +31,13 @@ struct GlobalOptions: ParsableArguments {
         if geteuid() == 0 { return "/var/lib/d2a" }
         if let data = variable("XDG_DATA_HOME") { return data + "/d2a" }
         return (variable("HOME") ?? "/tmp") + "/.local/share/d2a"
+    }
+}
+
+extension NamedValue {
+    /// `NAME=VALUE`, as options have it.
+    init(argument text: String) throws {
+        guard let equals = text.firstIndex(of: "="), equals != text.startIndex else { throw ValidationError("\"\(text)\" is not NAME=VALUE") }
+        self.init(name: String(text[..<equals]), value: String(text[text.index(after: equals)...]))
     }
 }

@@ -85,9 +85,9 @@ extension Image {
             patch.group = group
             patch.workingDirectory = workingDirectory
             patch.supplementaryGIDs = try supplementaryGroups.map { try $0.split(separator: ",").map { try number(String($0)) } }
-            patch.environment = try environment.map(pair)
-            patch.labels = try label.map(pair)
-            patch.annotations = try annotation.map(pair)
+            patch.environment = try environment.map { try NamedValue(argument: $0) }
+            patch.labels = try label.map { try NamedValue(argument: $0) }
+            patch.annotations = try annotation.map { try NamedValue(argument: $0) }
             patch.capabilities = capability.map { $0.split(separator: ",").map(String.init) } ?? []
             patch.mountPoints = try mounts.flatMap { $0.split(separator: ":") }.map { text in
                 let (name, fields) = try fields(text, ["path", "readOnly"])
@@ -109,16 +109,11 @@ extension Image {
             let parts = text.split(separator: ",", omittingEmptySubsequences: false)
             var fields: [String: String] = [:]
             for part in parts.dropFirst() {
-                let pair = try pair(String(part))
+                let pair = try NamedValue(argument: String(part))
                 guard known.contains(pair.name) else { throw ValidationError("\"\(text)\": \(pair.name) is none of \(known.joined(separator: ", "))") }
                 fields[pair.name] = pair.value
             }
             return (String(parts[0]), fields)
-        }
-
-        private func pair(_ text: String) throws -> NamedValue {
-            guard let equals = text.firstIndex(of: "="), equals != text.startIndex else { throw ValidationError("\"\(text)\" is not NAME=VALUE") }
-            return NamedValue(name: String(text[..<equals]), value: String(text[text.index(after: equals)...]))
         }
 
         private func number<T: FixedWidthInteger>(_ text: String) throws -> T {

@@ -86,12 +86,7 @@ struct Run: ParsableCommand {
         changes.user = user
         changes.group = group
         changes.workingDirectory = workingDirectory
-        changes.environment = try environment.map { text in
-            guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
-                throw ValidationError("\"\(text)\" is not NAME=VALUE")
-            }
-            return NamedValue(name: String(text[..<equals]), value: String(text[text.index(after: equals)...]))
-        }
+        changes.environment = try environment.map { try NamedValue(argument: $0) }
         return changes
     }
 
