@@ -24,6 +24,38 @@ struct EntryPath: Hashable, Sendable {
     }
 }
 
+/// What names of an archive's members mean.
+public enum Dialect: Sendable {
+    /// A layer's: paths, and markers of what disappears (OCI image-spec `layer.md#whiteouts`).
+    case layer
+    /// An ACI's: paths below `rootfs/`, beside the manifest (appc spec `aci.md#image-layout`). No name is a marker.
+    case image
+
+    /// - Throws: `ArchiveError.badEntry` for names that no image may have.
+    func meaning(_ name: [UInt8]) throws -> EntryMeaning {
+        switch self {
+        case .layer: try EntryMeaning(name)
+        case .image: try inRootfs(name).map { .entry($0) } ?? .ignored
+        }
+    }
+
+    /// The path that a hard link leads to.
+    func target(_ name: [UInt8]) throws -> EntryPath {
+        switch self {
+        case .layer: return try EntryPath(name)
+        case .image:
+            guard let path = try inRootfs(name) else { throw ArchiveError.badEntry(name: name, reason: "is not in rootfs") }
+            return path
+        }
+    }
+
+    private func inRootfs(_ name: [UInt8]) throws -> EntryPath? {
+        let path = try EntryPath(name)
+        guard let first = path.components.first, first.elementsEqual("rootfs".utf8) else { return nil }
+        return EntryPath(components: Array(path.components.dropFirst()))
+    }
+}
+
 /// What a name in a layer means (OCI image-spec `layer.md#whiteouts`).
 enum EntryMeaning {
     /// A thing of this path.

@@ -51,6 +51,8 @@ struct Flattening {
         var hidden = 0
         /// Layers with a lower number show nothing below this path.
         var hiddenBelow = 0
+        /// How many of the whitelists so far have this path, one after the other.
+        var allowed = 0
     }
 
     private static let root = 0
@@ -58,12 +60,16 @@ struct Flattening {
     private var nodes: [Node]
     private var directoryAttributes: [TarEntry] = []
     private var links: HardLinks
+    private let dialect: Dialect
     private let mayOverturn: Bool
     private(set) var layer: Int
+    /// How many of the layers so far had a whitelist.
+    private var whitelists = 0
     private var ordinal = 0
 
     /// - Parameter mayOverturn: false where every placement is written at once; then ``Overturned`` is thrown.
-    init(layers: Int, mayOverturn: Bool) {
+    init(layers: Int, dialect: Dialect = .layer, mayOverturn: Bool) {
+        self.dialect = dialect
         self.mayOverturn = mayOverturn
         layer = layers - 1
         nodes = [Node(kind: .directory)]
@@ -75,6 +81,22 @@ struct Flattening {
 
     // MARK: Visiting
 
+    /// What the current layer, which was not visited yet, and those below it show at most.
+    mutating func beginLayer(whitelist: [[UInt8]]?) throws {
+        guard let whitelist else { return }
+        var paths: Set<EntryPath> = []
+        for text in whitelist {
+            guard !text.isEmpty, let path = try? EntryPath(text) else { continue }
+            if links.areWanted { paths.insert(path) }
+            // What an upper whitelist lacks is not looked at again: memory grows with the first one only.
+            guard let node = whitelists == 0 ? path.components.reduce(Self.root, { child($1, of: $0) }) : Self.find(path, nodes) else { continue }
+            if nodes[node].allowed == whitelists { nodes[node].allowed += 1 }
+        }
+        whitelists += 1
+        nodes[Self.root].allowed = whitelists
+        links.sawWhitelist(paths)
+    }
+
     /// The next entry of the current layer.
     /// - Returns: what the image shows of it; nil for nothing.
     /// - Throws: ``Overturned``, and ``LayerError`` for entries that no image may have.
@@ -83,7 +105,7 @@ struct Flattening {
         ordinal += 1
         links.remember(entry)
         do {
-            switch try EntryMeaning(entry.path) {
+            switch try dialect.meaning(entry.path) {
             case .ignored: return nil
             case .whiteout(let path):
                 hide(path, itself: true)
@@ -166,7 +188,7 @@ struct Flattening {
 
     private mutating func placeLink(_ path: EntryPath, _ entry: TarEntry, _ location: Location) throws -> Placement? {
         let target: EntryPath
-        do { target = try EntryPath(entry.linkTarget) } catch {
+        do { target = try dialect.target(entry.linkTarget) } catch {
             throw ArchiveError.badEntry(name: entry.path, reason: "is a hard link to a name that no image may have")
         }
         // A link to itself changes nothing.
@@ -210,8 +232,10 @@ struct Flattening {
     /// The nodes along a path, made where missing; nil where upper layers hide what the current one has there.
     private mutating func walk(_ path: EntryPath) -> [Int]? {
         let (chain, complete) = visibleChain(path)
-        return complete && layer >= nodes[chain.last!].hidden ? chain : nil
+        return complete && layer >= nodes[chain.last!].hidden && isAllowed(chain.last!) ? chain : nil
     }
+
+    private func isAllowed(_ node: Int) -> Bool { nodes[node].allowed == whitelists }
 
     /// The nodes along a path as far as upper layers let the current one show anything.
     private mutating func visibleChain(_ path: EntryPath) -> (chain: [Int], complete: Bool) {
@@ -229,7 +253,9 @@ struct Flattening {
     private mutating func hiddenPlacement(_ path: EntryPath, _ location: Location) throws -> Placement? {
         let (chain, complete) = visibleChain(path)
         let last = chain.last!
-        let parents = try claim(complete || layer < nodes[last].hidden ? chain.dropLast() : chain[...], path, location)
+        var shown = complete || layer < nodes[last].hidden ? chain.dropLast() : chain[...]
+        while let last = shown.last, !isAllowed(last) { shown.removeLast() }
+        let parents = try claim(shown, path, location)
         return parents.isEmpty ? nil : Placement(location: location, node: last, path: path, parents: parents, parentsOnly: true)
     }
 

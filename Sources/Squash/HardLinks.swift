@@ -95,6 +95,13 @@ struct HardLinks {
         if aboveWanted.contains(path) { covered.formUnion(wanted.keys.filter { $0.isBelow(path) }) }
     }
 
+    var areWanted: Bool { !wanted.isEmpty }
+
+    /// All that the current layer and those below it show.
+    mutating func sawWhitelist(_ paths: Set<EntryPath>) {
+        covered.formUnion(wanted.keys.filter { !paths.contains($0) })
+    }
+
     /// - Parameter node: the node of a path, or -1.
     mutating func endLayer(node: (EntryPath) -> Int) throws {
         var failed: [Unresolved] = []
@@ -132,7 +139,7 @@ struct HardLinks {
         throw LayerError(layer: first.link.layer, error: failure(first.path, first.target, first.reason))
     }
 
-    private static func failure(_ path: EntryPath, _ target: EntryPath, _ reason: String) -> ArchiveError {
+    static func failure(_ path: EntryPath, _ target: EntryPath, _ reason: String) -> ArchiveError {
         ArchiveError.badEntry(name: path.bytes, reason: "is a hard link to \"\(String(decoding: target.bytes, as: UTF8.self))\", \(reason)")
     }
 

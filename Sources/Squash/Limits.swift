@@ -29,7 +29,7 @@ public struct Limits: Sendable {
 }
 
 /// Counts the members of all layers and the data they claim to have, holes of sparse files included.
-struct Counter {
+final class Counter {
     private let limits: Limits
     private var size = 0
     private var entries = 0
@@ -40,26 +40,30 @@ struct Counter {
     init(_ limits: Limits) { self.limits = limits }
 
     /// - Parameter bound: bytes that the layer may have.
-    mutating func beginLayer(_ bound: Int) { (layerSize, layerBound) = (0, bound) }
+    func beginLayer(_ bound: Int) { (layerSize, layerBound) = (0, bound) }
 
-    /// - Parameter paths: how many the members so far have made.
-    mutating func count(_ entry: TarEntry, paths: Int) throws {
+    private func beyond(_ option: String, _ entry: TarEntry, _ what: String) -> ArchiveError {
+        .beyondLimit(option: option, reason: "entry \"\(String(decoding: entry.path, as: UTF8.self))\" \(what)")
+    }
+
+    /// - Parameter paths: how many the entries up to this one have made.
+    func check(paths: Int, _ entry: TarEntry) throws {
+        guard paths <= limits.entries else { throw beyond("--max-entries", entry, "is one of \(paths) paths") }
+    }
+
+    func count(_ entry: TarEntry) throws {
         entries += 1
-        func beyond(_ option: String, _ what: String) -> ArchiveError {
-            .beyondLimit(option: option, reason: "entry \"\(String(decoding: entry.path, as: UTF8.self))\" \(what)")
-        }
-        guard entries <= limits.entries else { throw beyond("--max-entries", "is number \(entries) of the image") }
-        guard paths <= limits.entries else { throw beyond("--max-entries", "comes after \(paths) paths") }
+        guard entries <= limits.entries else { throw beyond("--max-entries", entry, "is number \(entries) of the image") }
         if entry.kind == .directory { attributes += entry.xattrs.reduce(0) { $0 + $1.name.count + $1.value.count } }
         guard attributes <= Limits.directoryAttributes else {
             throw ArchiveError.badEntry(
                 name: entry.path, reason: "brings the directories' extended attributes to more than \(Limits.directoryAttributes) bytes")
         }
         let length = Int(entry.size)
-        guard length >= 0, length <= limits.size - size else { throw beyond("--max-size", "makes the image larger than \(limits.size) bytes") }
+        guard length >= 0, length <= limits.size - size else { throw beyond("--max-size", entry, "makes the image larger than \(limits.size) bytes") }
         size += length
         layerSize += length
-        guard layerSize <= layerBound else { throw beyond("--max-ratio", "makes the layer larger than \(limits.ratio) times its size as served") }
+        guard layerSize <= layerBound else { throw beyond("--max-ratio", entry, "makes the layer larger than \(limits.ratio) times its size as served") }
     }
 }
 

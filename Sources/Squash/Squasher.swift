@@ -10,6 +10,15 @@ public protocol LayerProvider {
     /// A layer's uncompressed tar, base is 0, from its beginning. It is read to its end once, and its source throws there where
     /// the bytes are not the ones that were promised; where only a part is needed, `checked` is false.
     func open(_ layer: Int, checked: Bool) throws -> any ByteSource
+    /// What names of the layers' members mean.
+    var dialect: Dialect { get }
+    /// The only paths, without a slash at either end, that a layer and those below it show; nil for all. The root is always shown.
+    func whitelist(_ layer: Int) throws -> [[UInt8]]?
+}
+
+extension LayerProvider {
+    public var dialect: Dialect { .layer }
+    public func whitelist(_ layer: Int) -> [[UInt8]]? { nil }
 }
 
 /// Something is wrong in a layer (base is 0).
@@ -38,15 +47,15 @@ public struct Squasher {
     public struct NeedsPlan: Error {}
 
     private let provider: any LayerProvider
-    private let limits: Limits
+    private let layers: LayerReader
     private var flattening: Flattening
     /// For each layer, what to write of it; nil before ``plan()``.
     private var placements: [[Flattening.Placement]]?
 
     public init(_ provider: any LayerProvider, limits: Limits = Limits()) {
         self.provider = provider
-        self.limits = limits
-        flattening = Flattening(layers: provider.layerCount, mayOverturn: false)
+        layers = LayerReader(provider, limits)
+        flattening = Flattening(layers: provider.layerCount, dialect: provider.dialect, mayOverturn: false)
     }
 
     // MARK: Planning
@@ -54,13 +63,11 @@ public struct Squasher {
     /// Reads all layers and decides what will be written.
     /// - Throws: ``LayerError``, and errors of the provider.
     public mutating func plan() throws {
-        flattening = Flattening(layers: provider.layerCount, mayOverturn: true)
+        flattening = Flattening(layers: provider.layerCount, dialect: provider.dialect, mayOverturn: true)
         var all = [[Flattening.Placement]](repeating: [], count: provider.layerCount)
-        var counter = Counter(limits)
+        let counter = layers.counter
         for layer in (0..<provider.layerCount).reversed() {
-            try readLayer(layer, &counter) { entry, _, flattening in
-                if let placement = try flattening.visit(entry) { all[layer].append(placement) }
-            }
+            try visit(layer, counter) { placement, _, _, _ in all[layer].append(placement) }
         }
         placements = all.map { [flattening] in
             $0.filter { placement in flattening.shows(placement) || placement.parents.contains { flattening.shows(placement.location, at: $0.node) } }
@@ -86,7 +93,7 @@ public struct Squasher {
         } catch is Flattening.Overturned { throw NeedsPlan() }
         let links = flattening.hardLinks()
         for (layer, paths) in links.promoted.sorted(by: { $0.key > $1.key }) {
-            try readAgain(layer, through: paths.keys.max()!) { entry, ordinal, reader in
+            try layers.readAgain(layer, through: paths.keys.max()!) { entry, ordinal, reader in
                 guard let path = paths[ordinal] else { return }
                 var entry = entry
                 entry.path = path
@@ -100,15 +107,23 @@ public struct Squasher {
     /// Whether the image shows something else than a directory at a path, once it was written.
     public func showsLeaf(at path: [UInt8]) throws -> Bool { flattening.kind(try EntryPath(path)) == .leaf }
 
+    /// Reads a layer for the first time and passes on what the image shows of it.
+    private mutating func visit(_ layer: Int, _ counter: Counter, _ body: (Flattening.Placement, TarEntry, TarReader, Flattening) throws -> Void) throws {
+        try flattening.beginLayer(whitelist: provider.whitelist(layer))
+        try layers.read(layer, counter) { entry, reader in
+            try counter.check(paths: flattening.pathCount, entry)
+            if let placement = try flattening.visit(entry) { try body(placement, entry, reader, flattening) }
+        }
+        try flattening.endLayer()
+    }
+
     /// Writes while reading each layer once.
     private mutating func stream(_ body: (TarEntry, TarReader?) throws -> Void) throws {
         try expectRoot()
         try body(flattening.rootDirectory, nil)
-        var counter = Counter(limits)
+        let counter = layers.counter
         for layer in (0..<provider.layerCount).reversed() {
-            try readLayer(layer, &counter) { entry, reader, flattening in
-                if let placement = try flattening.visit(entry) { try Self.write(placement, entry, reader, flattening, body) }
-            }
+            try visit(layer, counter) { try Self.write($0, $1, $2, $3, body) }
         }
     }
 
@@ -118,7 +133,7 @@ public struct Squasher {
             do {
                 let reader = try TarReader(provider.open(layer, checked: false))
                 while let entry = try reader.next(), reader.headerPosition < 1 << 20 {
-                    guard entry.kind == .directory, let path = try? EntryPath(entry.path), path.components.isEmpty else { continue }
+                    guard entry.kind == .directory, case .entry(let path)? = try? provider.dialect.meaning(entry.path), path.components.isEmpty else { continue }
                     flattening.expectRoot(entry, layer: layer)
                     return
                 }
@@ -131,7 +146,7 @@ public struct Squasher {
         for layer in (0..<provider.layerCount).reversed() {
             guard let last = placements![layer].last else { continue }
             var next = placements![layer][...]
-            try readAgain(layer, through: last.location.ordinal) { entry, ordinal, reader in
+            try layers.readAgain(layer, through: last.location.ordinal) { entry, ordinal, reader in
                 guard let placement = next.first, placement.location.ordinal == ordinal else { return }
                 next.removeFirst()
                 try Self.write(placement, entry, reader, flattening, body)
@@ -163,36 +178,5 @@ public struct Squasher {
         var entry = addition
         entry.path = path.bytes
         try body(entry, nil)
-    }
-
-    // MARK: Reading
-
-    /// Reads a layer for the first time, from its first to its last byte.
-    private mutating func readLayer(_ layer: Int, _ counter: inout Counter, _ body: (TarEntry, TarReader, inout Flattening) throws -> Void) throws {
-        do {
-            let bound = try limits.bound(servedSize: provider.servedSize(layer))
-            counter.beginLayer(bound)
-            // Headers and padding are bytes too.
-            let source = BoundedSource(try provider.open(layer, checked: true), bound: bound, ratio: limits.ratio)
-            let reader = try TarReader(source)
-            while let entry = try reader.next() {
-                try counter.count(entry, paths: flattening.pathCount)
-                try body(entry, reader, &flattening)
-            }
-            // What stands after the end-of-archive blocks counts for the layer's digest.
-            try source.drain()
-        } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
-        try flattening.endLayer()
-    }
-
-    private func readAgain(_ layer: Int, through last: Int, _ body: (TarEntry, Int, TarReader) throws -> Void) throws {
-        do {
-            let reader = try TarReader(provider.open(layer, checked: false))
-            for ordinal in 0...last {
-                // The layer was read to its end before; if entries are missing now, the file changed under us.
-                guard let entry = try reader.next() else { throw ArchiveError.truncated }
-                try body(entry, ordinal, reader)
-            }
-        } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
     }
 }

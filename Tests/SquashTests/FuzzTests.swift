@@ -45,6 +45,15 @@ import Threads
         } catch is ReferenceFlattener.Refused {}
 
         let stack = try Stack(layers)
+        let chain: Stack?
+        do { chain = try split(stack) } catch is LayerError { chain = nil }
+        if (chain == nil) != (expected == nil) { throw mismatch("the splitter \(chain == nil ? "refuses it" : "doesn't refuse it")") }
+        if let chain, let expected {
+            let rendered = try lines(squashed(chain, planned: true))
+            if !rendered.sound || rendered.lines != expected { throw mismatch("split \(difference(rendered.lines, expected))") }
+            let again = try? lines(squashed(chain, planned: false))
+            if let again, again.lines != expected { throw mismatch("split and streamed \(difference(again.lines, expected))") }
+        }
         var planned: [(entry: TarEntry, content: [UInt8])]?
         do { planned = try squashed(stack, planned: true) } catch is LayerError {}
         guard let expected else {

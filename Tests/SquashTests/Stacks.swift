@@ -7,6 +7,7 @@ import TestSupport
 struct Stack: LayerProvider {
     var layers: [[(entry: TarEntry, content: [UInt8])]] = []
     private var tars: [[UInt8]] = []
+    private var whitelists: [[[UInt8]]]?
 
     init(_ layers: [[(entry: TarEntry, content: [UInt8])]]) throws {
         self.layers = layers
@@ -27,9 +28,39 @@ struct Stack: LayerProvider {
     /// Layers that are tars already.
     init(tars: [[UInt8]]) { self.tars = tars }
 
+    /// Images that stand on one another.
+    init(images: [(tar: [UInt8], whitelist: [[UInt8]])]) {
+        tars = images.map(\.tar)
+        whitelists = images.map(\.whitelist)
+    }
+
+    var dialect: Dialect { whitelists == nil ? .layer : .image }
+    func whitelist(_ layer: Int) -> [[UInt8]]? { whitelists?[layer] }
+
     var layerCount: Int { tars.count }
     func servedSize(_ layer: Int) -> Int { tars[layer].count }
     func open(_ layer: Int, checked: Bool) -> any ByteSource { Bytes(tars[layer]) }
+}
+
+/// The image of each layer.
+func split(_ stack: Stack) throws -> Stack {
+    var splitter = LayerSplitter(stack)
+    return try Stack(
+        images: (0..<stack.layerCount).map { _ in
+            try splitter.next()
+            let sink = Bytes()
+            let writer = TarWriter(sink)
+            try writer.header(TarEntry(path: Array("manifest".utf8), kind: .file, mode: 0o644))
+            try splitter.write { entry, reader in
+                var member = entry
+                member.path = Array("rootfs/".utf8) + entry.path
+                if entry.kind == .hardLink { member.linkTarget = Array("rootfs/".utf8) + entry.linkTarget }
+                try writer.header(member)
+                if entry.size > 0 { try reader!.data { try writer.data($0) } }
+            }
+            try writer.finish()
+            return (sink.bytes, splitter.paths())
+        })
 }
 
 /// Everything a squasher writes, in its order.
