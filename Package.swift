@@ -60,9 +60,9 @@ let package = Package(
 
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
-        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash"]),
         module("ACI", ["Diagnostics", "AppC", "Archive"]),
-        module("Render", ["Diagnostics", "Files", "Archive", "CArchive"]),
+        module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash", "ACI"]),
+        module("Render", ["Diagnostics", "Files", "AppC", "Archive", "Squash", "ACI", "CArchive"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CSystem"]),

@@ -35,6 +35,13 @@ public struct Dependency: Sendable, Hashable, Codable {
     public var imageID: String?
     public var labels: [NamedValue]?
     public var size: UInt64?
+
+    public init(imageName: String, imageID: String? = nil, labels: [NamedValue]? = nil, size: UInt64? = nil) {
+        self.imageName = imageName
+        self.imageID = imageID
+        self.labels = labels
+        self.size = size
+    }
 }
 
 /// How to run an image (`aci.md#image-manifest-schema`, field `app`).

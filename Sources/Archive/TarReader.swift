@@ -113,7 +113,7 @@ public final class TarReader {
     ///
     /// libarchive 3.6 reads `-1.25` of a pax header as -1 s and 0.25 s on top. What is between -1 and 0 it reads as a time after
     /// 1970, which nobody can mend.
-    public static func time(of entry: OpaquePointer) -> (seconds: Int64, nanoseconds: Int32) {
+    static func time(of entry: OpaquePointer) -> (seconds: Int64, nanoseconds: Int32) {
         let (seconds, nanoseconds) = (Int64(archive_entry_mtime(entry)), Int32(archive_entry_mtime_nsec(entry)))
         return misreadsFractions && seconds < 0 && nanoseconds > 0 ? (seconds - 1, 1_000_000_000 - nanoseconds) : (seconds, nanoseconds)
     }

@@ -15,6 +15,8 @@ public enum ConversionError: DiagnosedError, Equatable {
     case beyondLimit(layer: String, option: String, reason: String)
     /// A layer unpacks to other bytes than the configuration says.
     case wrongDiffID(layer: String, expected: Digest, actual: Digest)
+    /// A path that no whitelist can have: a manifest is text.
+    case notText(path: [UInt8])
     /// `/dev` is something else than a directory, so the console's links can't be made.
     case devIsNoDirectory
 
@@ -32,6 +34,10 @@ public enum ConversionError: DiagnosedError, Equatable {
             Diagnosis("layer \(layer): \(reason)", hint: "if you trust the image, allow more with \(option)")
         case .wrongDiffID(let layer, let expected, let actual):
             Diagnosis("layer \(layer) unpacks to \(actual), but the configuration says \(expected)", hint: "the image is damaged: build or fetch it again")
+        case .notText(let path):
+            Diagnosis(
+                "\"\(String(decoding: path, as: UTF8.self))\" is not UTF-8, so an ACI of a layer that deletes something can't list what is left",
+                hint: "convert the image without --nosquash")
         case .devIsNoDirectory:
             Diagnosis("/dev of the image is not a directory", hint: "remove it from the image, or make it a directory")
         }

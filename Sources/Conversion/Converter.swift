@@ -1,10 +1,13 @@
+import ACI
 import Accounts
 import AppC
 import Archive
+import Digest
+import Hashing
 import Image
 import Squash
 
-/// Converts one image to one squashed ACI (appc spec `aci.md#image-layout`).
+/// Converts one image to one squashed ACI, or to one ACI a layer (appc spec `aci.md`).
 public struct Converter {
     /// What was made, for whoever prints or stores it.
     public struct Result: Sendable {
@@ -34,29 +37,61 @@ public struct Converter {
     /// - Throws: ``ConversionError``, and errors of the source and the sink.
     public func convert(_ makeSink: () throws -> any ByteSink) throws -> Result {
         let image = try source.image()
-        let config = try DockerConfig(image.config)
-        try Self.checkSystem(config)
-        do {
+        return try namingLayers(of: image) {
             let layers = ImageLayers(image, source)
             var squasher = Squasher(layers, limits: limits)
-            // Only a user's name without a group makes it look into the image before the manifest is known.
-            var generator = ManifestGenerator(image: image, config: config) { user in
-                try squasher.plan()
-                guard let passwd = try squasher.origin(of: Array("etc/passwd".utf8)) else { return nil }
-                return try layers.content(passwd.layer, passwd.ordinal).flatMap { UserEntry.find(user, in: $0) }.map { String($0.group) }
-            }
+            var generator = try ManifestGenerator(image: image, config: config(of: image)) { try Self.group(of: $0, &squasher, layers) }
             let manifest = try generator.manifest()
             let bytes = try ManifestReader.bytes(manifest)
-            do { try write(&squasher, manifest, bytes, TarWriter(makeSink())) } catch is Squasher.NeedsPlan {
+            do { try write(&squasher, manifest, bytes, makeSink()) } catch is Squasher.NeedsPlan {
                 try squasher.plan()
-                try write(&squasher, manifest, bytes, TarWriter(makeSink()))
+                try write(&squasher, manifest, bytes, makeSink())
             }
             return Result(manifest: manifest, manifestBytes: bytes, notes: generator.notes)
-        } catch let failure as LayerError {
-            let (layer, reason) = (image.layers[failure.layer].label, failure.error.description)
-            if case .beyondLimit(let option, _) = failure.error { throw ConversionError.beyondLimit(layer: layer, option: option, reason: reason) }
-            throw ConversionError.layer(layer, reason: reason)
         }
+    }
+
+    /// Writes an ACI for each layer, the base first. Each depends on the one below and lists what it shows in its whitelist, so
+    /// that the chain, rendered, is what ``convert(_:)`` makes. Each layer is read twice.
+    ///
+    /// - Parameter makeSink: where the uncompressed tar of a layer (base is 0) goes.
+    /// - Returns: one result a layer, the base first; the last one has the notes.
+    /// - Throws: ``ConversionError``, and errors of the source and the sinks.
+    public func convertLayers(_ makeSink: (_ layer: Int) throws -> any ByteSink) throws -> [Result] {
+        let image = try source.image()
+        guard !image.layers.isEmpty else { throw ConversionError.badConfig("it has no layers") }
+        return try namingLayers(of: image) {
+            var generator = try ManifestGenerator(image: image, config: config(of: image)) { user in
+                let layers = ImageLayers(image, source)
+                var squasher = Squasher(layers, limits: limits)
+                return try Self.group(of: user, &squasher, layers)
+            }
+            let whole = try generator.manifest()
+            var splitter = LayerSplitter(ImageLayers(image, source, fromBase: true), limits: limits)
+            var below: (manifest: ImageManifest, id: ImageID)?
+            return try image.layers.indices.map { layer in
+                try splitter.next()
+                if layer == image.layers.count - 1 {
+                    try splitter.add(additions(whole))
+                    if try splitter.showsLeaf(at: Array("dev".utf8)) { throw ConversionError.devIsNoDirectory }
+                }
+                let manifest = try generator.manifest(layer: layer, of: whole, on: below, whitelist: Self.whitelist(splitter))
+                let bytes = try ManifestReader.bytes(manifest)
+                let hasher = StreamHasher(.sha512)
+                let sink = try TeeSink([makeSink(layer), ThreadedSink(ClosureSink { hasher.update($0) })])
+                let writer = try ACIWriter(sink, manifest: bytes)
+                try splitter.write { try writer.write($0, $1) }
+                try writer.finish()
+                below = (manifest, ImageID(hasher.finish()))
+                return Result(manifest: manifest, manifestBytes: bytes, notes: generator.notes)
+            }
+        }
+    }
+
+    private func config(of image: SourceImage) throws -> DockerConfig {
+        let config = try DockerConfig(image.config)
+        try Self.checkSystem(config)
+        return config
     }
 
     /// - Throws: ``ConversionError/unsupportedSystem(_:)``
@@ -64,24 +99,42 @@ public struct Converter {
         if let os = config.os, !os.isEmpty, Architecture.valid[os] == nil { throw ConversionError.unsupportedSystem(os) }
     }
 
-    private func write(_ squasher: inout Squasher, _ manifest: ImageManifest, _ bytes: [UInt8], _ tar: TarWriter) throws {
-        var entry = TarEntry(path: Array("manifest".utf8), kind: .file, mode: 0o644)
-        entry.size = Int64(bytes.count)
-        try tar.header(entry)
-        try bytes.withUnsafeBytes { try tar.data($0) }
+    /// The primary group of a user by the image's own `/etc/passwd`. Only a user's name without a group makes it look into the
+    /// image before the manifest is known.
+    private static func group(of user: String, _ squasher: inout Squasher, _ layers: ImageLayers) throws -> String? {
+        try squasher.plan()
+        guard let passwd = try squasher.origin(of: Array("etc/passwd".utf8)) else { return nil }
+        return try layers.content(passwd.layer, passwd.ordinal).flatMap { UserEntry.find(user, in: $0) }.map { String($0.group) }
+    }
 
-        let rootfs = Array("rootfs".utf8)
-        let slash = UInt8(ascii: "/")
-        try squasher.write(adding: additions(manifest)) { entry, reader in
-            var member = entry
-            member.path = entry.path.isEmpty ? rootfs : rootfs + [slash] + entry.path
-            if entry.kind == .directory { member.path.append(slash) }
-            if entry.kind == .hardLink { member.linkTarget = rootfs + [slash] + entry.linkTarget }
-            try tar.header(member)
-            if member.size > 0 { try reader?.data { try tar.data($0) } }
+    /// All that is shown. An empty list would mean everything, so the root stands in it.
+    private static func whitelist(_ splitter: LayerSplitter) throws -> [String]? {
+        var result = ["/"]
+        for path in splitter.paths() {
+            guard let text = String(validating: path, as: UTF8.self) else {
+                guard !splitter.hides else { throw ConversionError.notText(path: path) }
+                // Nothing has to be hidden: what is there is what is shown.
+                return nil
+            }
+            result.append("/" + text)
         }
+        return result
+    }
+
+    /// Says of which layer an error is.
+    private func namingLayers<T>(of image: SourceImage, _ body: () throws -> T) throws -> T {
+        do { return try body() } catch let failure as LayerError {
+            let (layer, reason) = (image.layers[failure.layer].label, failure.error.description)
+            if case .beyondLimit(let option, _) = failure.error { throw ConversionError.beyondLimit(layer: layer, option: option, reason: reason) }
+            throw ConversionError.layer(layer, reason: reason)
+        }
+    }
+
+    private func write(_ squasher: inout Squasher, _ manifest: ImageManifest, _ bytes: [UInt8], _ sink: any ByteSink) throws {
+        let writer = try ACIWriter(sink, manifest: bytes)
+        try squasher.write(adding: additions(manifest)) { try writer.write($0, $1) }
         if try squasher.showsLeaf(at: Array("dev".utf8)) { throw ConversionError.devIsNoDirectory }
-        try tar.finish()
+        try writer.finish()
     }
 
     /// What a runner needs and images often lack: the console's links in `/dev`, and the working directory, which Docker

@@ -9,10 +9,13 @@ import Squash
 final class ImageLayers: LayerProvider {
     private let image: SourceImage
     private let source: any ImageSource
-    /// The next layer down, begun while the one above it is read.
+    private let fromBase: Bool
+    /// The layer that comes next, begun while the one before it is read.
     private var ahead: (layer: Int, source: any ByteSource)?
 
-    init(_ image: SourceImage, _ source: any ImageSource) {
+    /// - Parameter fromBase: whether layers are read from the base up, not from the top down.
+    init(_ image: SourceImage, _ source: any ImageSource, fromBase: Bool = false) {
+        self.fromBase = fromBase
         self.image = image
         self.source = source
     }
@@ -25,7 +28,8 @@ final class ImageLayers: LayerProvider {
         guard checked else { return ReadAheadSource(try plain(layer)) }
         let result = ahead?.layer == layer ? ahead!.source : try verified(layer)
         ahead = nil
-        if layer > 0 { ahead = (layer - 1, try verified(layer - 1)) }
+        let next = fromBase ? layer + 1 : layer - 1
+        if image.layers.indices.contains(next) { ahead = (next, try verified(next)) }
         return result
     }
 

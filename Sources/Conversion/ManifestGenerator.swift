@@ -21,14 +21,35 @@ struct ManifestGenerator {
         self.primaryGroup = primaryGroup
     }
 
+    /// Of the image as a whole.
     mutating func manifest() throws -> ImageManifest {
-        let fullName = image.name.registry.map { "\($0)/\(image.name.repository)" } ?? image.name.repository
-        guard let name = ACIdentifier.sanitized(fullName) else { throw ConversionError.badName(fullName) }
-        var manifest = ImageManifest(name: name)
+        var manifest = ImageManifest(name: try name(suffix: ""))
         manifest.labels = labels()
         manifest.app = try app()
         manifest.annotations = try annotations()
         return manifest
+    }
+
+    /// Of one layer (base is 0) as an image of its own. The top layer's has all that the whole image's has.
+    /// - Parameters:
+    ///   - whole: what ``manifest()`` made.
+    ///   - below: the image of the layer below, and its ID.
+    ///   - whitelist: the absolute paths that are shown; nil for all.
+    func manifest(layer: Int, of whole: ImageManifest, on below: (manifest: ImageManifest, id: ImageID)?, whitelist: [String]?) throws -> ImageManifest {
+        // A layer without a digest has its number: the name must be another one than that of the layer below.
+        let id = (image.layers[layer].digest ?? image.layers[layer].diffID)?.description ?? "\(layer)"
+        var manifest = layer == image.layers.count - 1 ? whole : ImageManifest(name: "")
+        manifest.name = try name(suffix: "-" + id.split(separator: ":").joined(separator: "-"))
+        manifest.labels = [NamedValue(name: "layer", value: id)] + (whole.labels ?? [])
+        manifest.dependencies = below.map { [Dependency(imageName: $0.manifest.name, imageID: $0.id.description, labels: $0.manifest.labels)] }
+        manifest.pathWhitelist = whitelist
+        return manifest
+    }
+
+    private func name(suffix: String) throws -> String {
+        let fullName = image.name.registry.map { "\($0)/\(image.name.repository)" } ?? image.name.repository
+        guard let name = ACIdentifier.sanitized(fullName) else { throw ConversionError.badName(fullName) }
+        return name + suffix
     }
 
     /// A platform that appc has no name for.

@@ -35,6 +35,9 @@ public struct Docker2ACI: ParsableCommand {
     @Option(help: ArgumentHelp("How hard to compress: gzip 0-3, xz 0-9, bzip2 1-9, zstd 1-19. (default: 2, 6, 9, 3)", valueName: "n"))
     var compressionLevel: Int?
 
+    @Flag(help: "Write one ACI for each layer, each of which depends on the one below.")
+    var nosquash = false
+
     @Option(name: [.short, .long], help: ArgumentHelp("The file to write, or the directory to write it to. (default: .)", valueName: "path"))
     var output: String?
 
@@ -54,7 +57,7 @@ public struct Docker2ACI: ParsableCommand {
 
     /// The ancestor's options are Go's: one dash is as good as two, and a flag may be given as `-debug=true`.
     public static func normalize(_ arguments: [String]) -> [String] {
-        let flags = ["--insecure-skip-verify", "--insecure-allow-http", "--report", "--json", "--debug", "--quiet", "--version"]
+        let flags = ["--nosquash", "--insecure-skip-verify", "--insecure-allow-http", "--report", "--json", "--debug", "--quiet", "--version"]
         var ended = false
         return arguments.compactMap { word in
             if word == "--" { ended = true }
@@ -76,21 +79,26 @@ public struct Docker2ACI: ParsableCommand {
         let limits = try bounds.limits()
         if compression == .zstd { complain("docker2aci: warning: zstd is outside the appc spec: only d2a is known to read such an ACI\n") }
         let target = try Target(output)
-        let (name, result) = try convert(limits, target)
+        if nosquash, target.name != nil { throw ValidationError("--output must be a directory with --nosquash") }
+        let (names, result) = try convert(limits, target)
         for warning in result.warnings { complain("docker2aci: warning: \(printable(warning))\n") }
         if report {
             for note in result.notes where note.outcome != .dropped { complain("docker2aci: \(note.outcome): \(printable("\(note.field): \(note.detail)"))\n") }
         }
-        let path = target.path(of: name)
+        let paths = names.map { target.path(of: $0) }
         if json {
-            print(try CanonicalJSON.text(Made(aci: path, name: result.manifest.name, labels: result.manifest.labels ?? [], notes: result.notes)))
+            print(
+                try CanonicalJSON.text(
+                    Made(
+                        aci: paths.last!, layers: nosquash ? paths : nil, name: result.manifest.name, labels: result.manifest.labels ?? [], notes: result.notes)
+                ))
         } else if !quiet {
-            print(Self.text(result.manifest, file: path), terminator: "")
+            print(Self.text(result.manifest, files: paths), terminator: "")
         }
     }
 
-    /// Writes the ACI, which appears under its name when it is whole.
-    private func convert(_ limits: Limits, _ target: Target) throws -> (name: String, result: Converter.Result) {
+    /// Writes the ACIs, which appear under their names when all are whole.
+    private func convert(_ limits: Limits, _ target: Target) throws -> (names: [String], result: Converter.Result) {
         let progress = ProgressDisplay(quiet: quiet || json)
         defer { progress.finish() }
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
@@ -99,19 +107,31 @@ public struct Docker2ACI: ParsableCommand {
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }
         }
+        let converter = Converter(opened, limits: limits)
+        if nosquash {
+            let files = try described.layers.map { _ in try target.directory.unnamedFile() }
+            let results = try converter.convertLayers { try compression.sink(FileSink(files[$0]), level: compressionLevel) }
+            let names = results.enumerated().map { number, result in
+                Self.fileName(described.name, result.manifest, layer: results.count - 1 - number)
+            }
+            for (file, name) in zip(files, names) { try target.directory.publish(file, as: name) }
+            return (names, results.last!)
+        }
         let name = target.name ?? Self.fileName(described.name)
         let file = try target.directory.unnamedFile()
-        let result = try Converter(opened, limits: limits).convert {
+        let result = try converter.convert {
             try file.restart()
             return try compression.sink(FileSink(file), level: compressionLevel)
         }
         try target.directory.publish(file, as: name)
-        return (name, result)
+        return ([name], result)
     }
 
     /// What is printed with `--json`.
     private struct Made: Encodable {
         var aci: String
+        /// All ACIs, the base's first, where there is one a layer.
+        var layers: [String]?
         var name: String
         var labels: [NamedValue]
         var notes: [ConversionNote]
@@ -145,12 +165,20 @@ public struct Docker2ACI: ParsableCommand {
     }
 
     /// `library-busybox-latest.aci`
-    static func fileName(_ name: ImageName) -> String {
-        let stem = name.repository.split(separator: "/").joined(separator: "-")
-        return (name.tag.map { "\(stem)-\($0)" } ?? stem) + ".aci"
+    static func fileName(_ name: ImageName) -> String { stem(name) + ".aci" }
+
+    /// `library-busybox-latest-linux-amd64-0.aci`
+    /// - Parameter layer: 0 is the top one.
+    static func fileName(_ name: ImageName, _ manifest: ImageManifest, layer: Int) -> String {
+        ([stem(name)] + ["os", "arch"].compactMap { manifest.label($0) } + ["\(layer)"]).joined(separator: "-") + ".aci"
     }
 
-    static func text(_ manifest: ImageManifest, file: String) -> String {
+    private static func stem(_ name: ImageName) -> String {
+        let stem = name.repository.split(separator: "/").joined(separator: "-")
+        return name.tag.map { "\(stem)-\($0)" } ?? stem
+    }
+
+    static func text(_ manifest: ImageManifest, files: [String]) -> String {
         var text = ""
         if let mountPoints = manifest.app?.mountPoints, !mountPoints.isEmpty {
             text += "\nConverted volumes:\n"
@@ -165,6 +193,6 @@ public struct Docker2ACI: ParsableCommand {
                 text += "socketActivated: \(port.socketActivated ?? false)\n"
             }
         }
-        return text + "\nGenerated ACI(s):\n\(file)\n"
+        return text + "\nGenerated ACI(s):\n" + files.map { $0 + "\n" }.joined()
     }
 }

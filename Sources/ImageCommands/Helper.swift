@@ -80,18 +80,21 @@ func becomeNobody(handingOver descriptors: [Int32] = []) throws {
     guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw FileError("drop privileges in", "d2a-image") }
 }
 
-/// Unpacks a rootfs. Descriptors: 3 the uncompressed ACI, 4 the empty directory to unpack in.
+/// Unpacks a rootfs. Descriptors: 3 the ACI, then those that it depends on, each after the one that stands on it, then the
+/// empty directory to unpack in.
 struct RenderHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "render")
+
+    @Argument(help: "How many ACIs there are.") var count: Int32 = 1
 
     func run() throws {
         system_die_with_parent()
         system_no_new_privileges()
-        try Renderer.confine(to: Directory(descriptor: 4, path: "the store"))
+        try Renderer.confine(to: Directory(descriptor: 3 + count, path: "the store"))
         let needed = [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
         guard system_keep_capabilities(needed.reduce(0) { $0 | UInt64(1) << UInt64($1) }) == 0 else {
             throw FileError("drop privileges in", "d2a-image")
         }
-        try Renderer.render(OpenFile(descriptor: 3, path: "the image"))
+        try Renderer.render((0..<count).map { OpenFile(descriptor: 3 + $0, path: "the image") })
     }
 }

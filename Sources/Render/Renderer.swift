@@ -3,6 +3,7 @@ import CArchive
 import Diagnostics
 import Files
 import Glibc
+import Squash
 
 /// An ACI could not be unpacked.
 public enum RenderError: DiagnosedError, Equatable {
@@ -23,88 +24,120 @@ public enum RenderError: DiagnosedError, Equatable {
 }
 
 /// Unpacks the rootfs of an ACI, over libarchive.
-public enum Renderer {
+public final class Renderer {
     /// Makes a directory this process's whole world, so that nothing the archive says can reach outside.
     /// - Throws: ``RenderError/notConfined(code:)``
     public static func confine(to directory: Directory) throws(RenderError) {
         guard fchdir(directory.descriptor) == 0, chroot(".") == 0, chdir("/") == 0 else { throw .notConfined(code: errno) }
     }
 
-    /// Unpacks `rootfs` of an uncompressed ACI into the working directory, with owners, modes, times and those extended
+    /// Unpacks what a chain of images shows into `rootfs` in the working directory, with owners, modes, times and those extended
     /// attributes that carry meaning inside an image.
-    /// - Throws: ``RenderError``
-    public static func render(_ aci: OpenFile) throws(RenderError) {
-        guard let input = archive_read_new(), let disk = archive_write_disk_new() else { fatalError("libarchive: out of memory") }
-        defer {
-            archive_read_free(input)
-            archive_write_free(disk)
-        }
-        archive_read_support_format_tar(input)
-        let options =
-            ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_UNLINK
-            | ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS
-        archive_write_disk_set_options(disk, options)
-        guard archive_read_open_fd(input, aci.descriptor, 1 << 18) == ARCHIVE_OK else { throw .unreadable(reason: message(input)) }
-
-        umask(0)
-        var found = false
-        var entry: OpaquePointer?
-        while true {
-            let code = archive_read_next_header(input, &entry)
-            if code == ARCHIVE_EOF { break }
-            guard acceptable(code, input) else { throw .unreadable(reason: message(input)) }
-            guard let entry, let path = archive_entry_pathname(entry) else { continue }
-            guard strcmp(path, "rootfs") == 0 || strncmp(path, "rootfs/", 7) == 0 else { continue }
-            found = true
-            keepImageAttributes(entry)
-            let time = TarReader.time(of: entry)
-            archive_entry_set_mtime(entry, Int(time.seconds), Int(time.nanoseconds))
-            let name = String(cString: path)
-            // Parents are made as the layout says, before their entries: none is made on the way with a wrong owner.
-            guard acceptable(archive_write_header(disk, entry), disk) else { throw .entry(name: name, reason: message(disk)) }
-            try copy(input, disk, name)
-            guard acceptable(archive_write_finish_entry(disk), disk) else { throw .entry(name: name, reason: message(disk)) }
+    /// - Parameter images: the image, and then those below it, which it depends on, one after the other.
+    /// - Throws: ``RenderError``, `ManifestError`, `ACIError`.
+    public static func render(_ images: [OpenFile]) throws {
+        let chain = ImageChain(images.reversed())
+        let renderer = Renderer()
+        do {
+            if try chain.isPlain() {
+                let reader = try TarReader(chain.open(0, checked: true))
+                var found = false
+                while let entry = try reader.next() {
+                    guard case let parts = entry.path.split(separator: UInt8(ascii: "/")), parts.first?.elementsEqual(rootfs) == true else { continue }
+                    found = true
+                    try renderer.write(entry, reader)
+                }
+                guard found else { throw RenderError.noRootfs }
+            } else {
+                var squasher = Squasher(chain)
+                // What is on disk can't be taken back.
+                try squasher.plan()
+                try squasher.write { entry, reader in
+                    var entry = entry
+                    entry.path = rootfs + [UInt8(ascii: "/")] + entry.path
+                    if entry.kind == .hardLink { entry.linkTarget = rootfs + [UInt8(ascii: "/")] + entry.linkTarget }
+                    try renderer.write(entry, reader)
+                }
+            }
+        } catch let failure as LayerError {
+            throw RenderError.unreadable(reason: failure.error.description)
+        } catch let failure as ArchiveError {
+            throw RenderError.unreadable(reason: failure.description)
         }
         // Directories get their modes and times now, when nothing is written below them any more.
-        guard acceptable(archive_write_close(disk), disk) else { throw .entry(name: "directories", reason: message(disk)) }
-        guard found else { throw .noRootfs }
+        guard renderer.acceptable(archive_write_close(renderer.disk)) else { throw RenderError.entry(name: "directories", reason: renderer.message) }
     }
 
-    private static func copy(_ input: OpaquePointer, _ disk: OpaquePointer, _ name: String) throws(RenderError) {
-        var block: UnsafeRawPointer?
-        var count = 0
-        var offset: Int64 = 0
-        while true {
-            let code = archive_read_data_block(input, &block, &count, &offset)
-            if code == ARCHIVE_EOF { return }
-            guard acceptable(code, input) else { throw .unreadable(reason: message(input)) }
-            guard archive_write_data_block(disk, block, count, offset) >= Int(ARCHIVE_OK) else { throw .entry(name: name, reason: message(disk)) }
-        }
+    private static let rootfs = Array("rootfs".utf8)
+
+    private let disk: OpaquePointer
+    private let header: OpaquePointer
+
+    private init() {
+        guard let disk = archive_write_disk_new(), let header = archive_entry_new() else { fatalError("libarchive: out of memory") }
+        (self.disk, self.header) = (disk, header)
+        let options =
+            ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_UNLINK | ARCHIVE_EXTRACT_SPARSE
+            | ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS
+        archive_write_disk_set_options(disk, options)
+        umask(0)
     }
 
-    /// Drops attributes that would speak to this host and not to the image (`trusted.*`, security labels), as rkt and Docker do.
-    private static func keepImageAttributes(_ entry: OpaquePointer) {
-        guard archive_entry_xattr_reset(entry) > 0 else { return }
-        var kept: [(name: String, value: [UInt8])] = []
-        var name: UnsafePointer<CChar>?
-        var value: UnsafeRawPointer?
-        var size = 0
-        while archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK {
-            let text = String(cString: name!)
-            if text == "security.capability" || text.hasPrefix("user.") {
-                kept.append((text, Array(UnsafeRawBufferPointer(start: value, count: size))))
+    deinit {
+        archive_write_free(disk)
+        archive_entry_free(header)
+    }
+
+    /// Parents are made as the layout says, before their entries: none is made on the way with a wrong owner.
+    private func write(_ entry: TarEntry, _ reader: TarReader?) throws {
+        fill(entry)
+        let name = String(decoding: entry.path, as: UTF8.self)
+        guard acceptable(archive_write_header(disk, header)) else { throw RenderError.entry(name: name, reason: message) }
+        if entry.size > 0 {
+            try reader?.data {
+                guard archive_write_data(disk, $0.baseAddress, $0.count) == $0.count else { throw RenderError.entry(name: name, reason: message) }
             }
         }
-        archive_entry_xattr_clear(entry)
-        for attribute in kept { archive_entry_xattr_add_entry(entry, attribute.name, attribute.value, attribute.value.count) }
+        guard acceptable(archive_write_finish_entry(disk)) else { throw RenderError.entry(name: name, reason: message) }
+    }
+
+    private func fill(_ entry: TarEntry) {
+        archive_entry_clear(header)
+        Self.withText(entry.path) { archive_entry_copy_pathname(header, $0) }
+        let type: mode_t =
+            switch entry.kind {
+            case .file, .hardLink: Glibc.S_IFREG
+            case .directory: Glibc.S_IFDIR
+            case .symbolicLink: Glibc.S_IFLNK
+            case .characterDevice: Glibc.S_IFCHR
+            case .blockDevice: Glibc.S_IFBLK
+            case .fifo: Glibc.S_IFIFO
+            }
+        archive_entry_set_filetype(header, UInt32(type))
+        archive_entry_set_perm(header, mode_t(entry.mode))
+        archive_entry_set_uid(header, entry.uid)
+        archive_entry_set_gid(header, entry.gid)
+        archive_entry_set_mtime(header, Int(entry.mtime), Int(entry.mtimeNanoseconds))
+        archive_entry_set_size(header, entry.size)
+        if entry.kind == .hardLink { Self.withText(entry.linkTarget) { archive_entry_copy_hardlink(header, $0) } }
+        if entry.kind == .symbolicLink { Self.withText(entry.linkTarget) { archive_entry_copy_symlink(header, $0) } }
+        if entry.kind == .characterDevice || entry.kind == .blockDevice {
+            archive_entry_set_rdevmajor(header, dev_t(entry.deviceMajor))
+            archive_entry_set_rdevminor(header, dev_t(entry.deviceMinor))
+        }
+        // Attributes that would speak to this host and not to the image (`trusted.*`, security labels) are dropped, as rkt and
+        // Docker do.
+        for attribute in entry.xattrs where attribute.name.elementsEqual("security.capability".utf8) || attribute.name.starts(with: "user.".utf8) {
+            Self.withText(attribute.name) { archive_entry_xattr_add_entry(header, $0, attribute.value, attribute.value.count) }
+        }
+    }
+
+    private static func withText(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>) -> Void) {
+        (bytes + [0]).withUnsafeBytes { body($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
     }
 
     /// In the C locale names outside ASCII bring a warning and are kept as they are.
-    private static func acceptable(_ code: Int32, _ archive: OpaquePointer) -> Bool {
-        code == ARCHIVE_OK || (code == ARCHIVE_WARN && message(archive).contains("can't be converted"))
-    }
+    private func acceptable(_ code: Int32) -> Bool { code == ARCHIVE_OK || (code == ARCHIVE_WARN && message.contains("can't be converted")) }
 
-    private static func message(_ archive: OpaquePointer) -> String {
-        archive_error_string(archive).map { String(cString: $0) } ?? "unknown error"
-    }
+    private var message: String { archive_error_string(disk).map { String(cString: $0) } ?? "unknown error" }
 }

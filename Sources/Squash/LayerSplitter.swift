@@ -28,6 +28,8 @@ public struct LayerSplitter {
     /// Directories that it has made without naming them.
     private var implied: [(node: Int, path: EntryPath)] = []
     private var added: [TarEntry] = []
+    /// Whether markers of the current layer hide anything. Where they don't, entries alone show what is to be seen.
+    public private(set) var hides = false
 
     public init(_ provider: any LayerProvider, limits: Limits = Limits()) {
         layers = LayerReader(provider, limits)
@@ -41,7 +43,7 @@ public struct LayerSplitter {
     /// - Throws: ``LayerError``, and errors of the provider.
     public mutating func next() throws {
         layer += 1
-        (count, implied, added) = (0, [], [])
+        (count, implied, added, hides) = (0, [], [], false)
         var members: [(path: EntryPath, entry: TarEntry)] = []
         var markers: [EntryMeaning] = []
         // What the layer itself has said at a name: whether it is a directory.
@@ -123,9 +125,12 @@ public struct LayerSplitter {
     private mutating func hide(_ marker: EntryMeaning) {
         switch marker {
         case .whiteout(let path):
-            if let parent = find(path.prefix(path.components.count - 1)) { nodes[parent].children[path.components.last!] = nil }
+            guard let parent = find(path.prefix(path.components.count - 1)) else { return }
+            if nodes[parent].children.removeValue(forKey: path.components.last!) != nil { hides = true }
         case .opaque(let path):
-            if let directory = find(path) { nodes[directory].children = [:] }
+            guard let directory = find(path), !nodes[directory].children.isEmpty else { return }
+            nodes[directory].children = [:]
+            hides = true
         case .entry, .ignored: break
         }
     }

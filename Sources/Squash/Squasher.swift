@@ -133,7 +133,9 @@ public struct Squasher {
             do {
                 let reader = try TarReader(provider.open(layer, checked: false))
                 while let entry = try reader.next(), reader.headerPosition < 1 << 20 {
-                    guard entry.kind == .directory, case .entry(let path)? = try? provider.dialect.meaning(entry.path), path.components.isEmpty else { continue }
+                    guard entry.kind == .directory, case .entry(let path)? = try? provider.dialect.meaning(entry.path), path.components.isEmpty else {
+                        continue
+                    }
                     flattening.expectRoot(entry, layer: layer)
                     return
                 }
