@@ -8,12 +8,16 @@ import Glibc
 public final class TarReader {
     private let archive: OpaquePointer
     private let input: ArchiveInput
+    private let blocks: WholeBlocks
     private var entry: OpaquePointer?
+    /// Bytes that follow the last member's data to the end of their block; nil where that isn't known.
+    private var padding: Int? = 0
 
     public init(_ source: any ByteSource) throws {
         guard let archive = archive_read_new() else { fatalError("libarchive: out of memory") }
         self.archive = archive
-        input = ArchiveInput(source, bufferSize: 256 * 1024)
+        blocks = WholeBlocks(source)
+        input = ArchiveInput(blocks, bufferSize: 256 * 1024)
         archive_read_support_format_tar(archive)
         // A layer of no bytes at all is an empty tree.
         archive_read_support_format_empty(archive)
@@ -26,10 +30,17 @@ public final class TarReader {
     public func next() throws -> TarEntry? {
         var pointer: OpaquePointer?
         let code = archive_read_next_header(archive, &pointer)
-        if code == ARCHIVE_EOF { return nil }
+        if code == ARCHIVE_EOF {
+            guard !blocks.added || padding.map({ blocks.count >= headerPosition - $0 }) == true else { throw ArchiveError.truncated }
+            return nil
+        }
+        // What is no header was cut off in one.
+        if blocks.added, code != ARCHIVE_OK, code != ARCHIVE_WARN, input.error == nil { throw ArchiveError.truncated }
         try check(code)
         entry = pointer
-        return try convert(pointer!)
+        let result = try convert(pointer!)
+        padding = archive_entry_sparse_count(pointer) > 0 ? nil : Int((512 - result.size % 512) % 512)
+        return result
     }
 
     /// Where the headers of the last member asked for begin, in bytes; at the end of the archive, where they would.
@@ -157,5 +168,33 @@ public final class TarReader {
     private func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
         guard let text else { return [] }
         return Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
+    }
+}
+
+/// Fills the last block of a tar up with zeros. Some tools (umoci insert) end where the last file's data ends, and all readers
+/// but libarchive take that.
+private final class WholeBlocks: ByteSource {
+    private let source: any ByteSource
+    /// Bytes that the source had.
+    private(set) var count = 0
+    /// Whether its last block was filled up.
+    private(set) var added = false
+
+    init(_ source: any ByteSource) { self.source = source }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let got = added ? 0 : try source.read(into: buffer)
+        count += got
+        guard got == 0, !added, count % 512 > 0, buffer.count >= 512 else { return got }
+        added = true
+        let missing = 512 - count % 512
+        buffer.copyBytes(from: repeatElement(0, count: missing))
+        return missing
+    }
+
+    func skip(_ wanted: Int) -> Int {
+        let skipped = source.skip(wanted)
+        count += skipped
+        return skipped
     }
 }

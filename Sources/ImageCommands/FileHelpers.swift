@@ -20,7 +20,7 @@ struct ValidateHelper: ParsableCommand {
 
     @Argument var path: String
     @Flag(help: "Print the manifest and check nothing else.") var manifest = false
-    @Option(help: "What it must be: appimage or manifest; told by its bytes where it isn't given.") var type: String?
+    @Option(help: "What it must be: appimage, manifest, or layout, whose manifest it is; told by its bytes where it isn't given.") var type: String?
 
     func run() throws {
         system_die_with_parent()
@@ -35,8 +35,13 @@ struct ValidateHelper: ParsableCommand {
             print(try CanonicalJSON.text(ManifestReader.image(bytes).manifest, pretty: true))
             return
         }
+        if type == "layout" {
+            warn(try ManifestReader.image(file.readAll(limit: 16 << 20)).unknown)
+            print("\(path): valid image layout")
+            return
+        }
         if let type, type != (isJSON ? "manifest" : "appimage") { throw ACIError.badLayout("it is \(isJSON ? "a manifest" : "an archive")") }
-        var unknown: [String]
+        let unknown: [String]
         var what = "app container image"
         if isJSON {
             let bytes = try file.readAll(limit: 16 << 20)
@@ -47,8 +52,12 @@ struct ValidateHelper: ParsableCommand {
         } else {
             unknown = try ACIFile.validate(FileSource(file)).unknown
         }
-        for path in unknown { complain("d2a: warning: the spec has no meaning for \(path)\n") }
+        warn(unknown)
         print("\(path): valid \(what)")
+    }
+
+    private func warn(_ unknown: [String]) {
+        for path in unknown { complain("d2a: warning: the spec has no meaning for \(path)\n") }
     }
 
     /// A manifest begins with a brace; no archive does.

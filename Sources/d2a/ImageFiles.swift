@@ -1,29 +1,58 @@
 import AppC
 import ArgumentParser
+import Diagnostics
 import Files
 import Glibc
+import Program
 
 extension Image {
     /// `d2a image validate`: what `actool validate` does.
     struct Validate: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Check ACI files and manifests against the appc spec.",
-            discussion: "Layout, compression and manifest of an ACI; or an image or pod manifest alone. Exit status: 0 valid, 254 not.")
+            discussion: """
+                Layout, compression and manifest of an ACI; the directory that an ACI is made of; or an image or pod manifest alone. \
+                Exit status: 0 valid, 254 not.
+                """)
 
-        @Option(help: ArgumentHelp("What the files must be: appimage or manifest. (default: told by their bytes)", valueName: "type")) var type: String?
-        @Argument(help: ArgumentHelp("ACIs or manifests.", valueName: "file")) var files: [String]
+        @Option(help: ArgumentHelp("What the files must be: appimage, layout or manifest. (default: told by what they are)", valueName: "type"))
+        var type: String?
+        @Argument(help: ArgumentHelp("ACIs, layout directories or manifests.", valueName: "file")) var files: [String]
 
         func validate() throws {
-            if let type, !["appimage", "manifest"].contains(type) { throw ValidationError("--type is appimage or manifest") }
+            if let type, !["appimage", "layout", "manifest"].contains(type) { throw ValidationError("--type is appimage, layout or manifest") }
         }
 
         func run() throws {
             var failed = false
             for file in files {
-                let options = type.map { ["--type=\($0)"] } ?? []
-                do { try Helper.run(["validate"] + options + ["--", file], descriptors: [OpenFile.open(file)]) } catch is ExitCode { failed = true }
+                let layout = try? Directory.open(file)
+                let options = (layout == nil ? type : "layout").map { ["--type=\($0)"] } ?? []
+                do {
+                    if layout == nil, type == "layout" { throw Self.refusal(file, "it is not a directory") }
+                    let opened = try layout.map { try manifest(of: $0, file) } ?? OpenFile.open(file)
+                    try Helper.run(["validate"] + options + ["--", file], descriptors: [opened])
+                } catch is ExitCode { failed = true }
             }
             if failed { throw ExitCode(254) }
+        }
+
+        /// Checks a layout (appc spec `aci.md#image-layout`) but for its manifest, which it opens.
+        private func manifest(of layout: Directory, _ path: String) throws -> OpenFile {
+            func refuse(_ reason: String) -> ExitCode { Self.refusal(path, reason) }
+            if let type, type != "layout" { throw refuse("it was to be \(type == "manifest" ? "a manifest" : "an archive")") }
+            let names = try layout.names()
+            for name in ["manifest", "rootfs"] where !names.contains(name) { throw refuse("it has no \(name)") }
+            if let more = names.first(where: { !["manifest", "rootfs"].contains($0) }) { throw refuse("it has \"\(printable(more))\" beside manifest and rootfs") }
+            guard (try? layout.directory("rootfs")) != nil else { throw refuse("its rootfs is not a directory") }
+            let manifest = try layout.file("manifest", O_RDONLY | O_NONBLOCK)
+            guard try manifest.status().st_mode & Glibc.S_IFMT == Glibc.S_IFREG else { throw refuse("its manifest is not a file") }
+            return manifest
+        }
+
+        private static func refusal(_ path: String, _ reason: String) -> ExitCode {
+            complain("d2a: \(path): not an image layout: \(reason)\nd2a: a layout is a directory of a file manifest and a directory rootfs\n")
+            return ExitCode(254)
         }
     }
 

@@ -129,4 +129,28 @@ func sample(_ count: Int) -> [UInt8] {
         _ = try reader.next()
         #expect(throws: ArchiveError.truncated) { try reader.data { _ in } }
     }
+
+    /// Cut off anywhere: fine only where no header and no data is missing. umoci writes layers that end with the data.
+    @Test func whatEndsWithItsDataIsWhole() throws {
+        let output = Bytes()
+        let writer = TarWriter(output)
+        for (name, size) in [("a", 700), ("b", 2)] {
+            var entry = TarEntry(path: Array(name.utf8), kind: .file, mode: 0o644)
+            entry.size = Int64(size)
+            try writer.header(entry)
+            try sample(size).withUnsafeBytes { try writer.data($0) }
+        }
+        try writer.finish()
+        for length in 0...2600 {
+            let isWhole = length == 0 || (512 + 700...1536).contains(length) || length >= 2048 + 2
+            do {
+                let reader = try TarReader(Bytes(Array(output.bytes.prefix(length))))
+                while let entry = try reader.next() { if entry.size > 0 { try reader.data { _ in } } }
+                #expect(isWhole, "\(length)")
+            } catch { 
+                // Less than a header could be anything.
+                #expect(!isWhole && (length < 512 ? error is ArchiveError : error as? ArchiveError == .truncated), "\(length): \(error)")
+            }
+        }
+    }
 }
