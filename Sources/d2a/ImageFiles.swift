@@ -43,7 +43,9 @@ extension Image {
             if let type, type != "layout" { throw refuse("it was to be \(type == "manifest" ? "a manifest" : "an archive")") }
             let names = try layout.names()
             for name in ["manifest", "rootfs"] where !names.contains(name) { throw refuse("it has no \(name)") }
-            if let more = names.first(where: { !["manifest", "rootfs"].contains($0) }) { throw refuse("it has \"\(printable(more))\" beside manifest and rootfs") }
+            if let more = names.first(where: { !["manifest", "rootfs"].contains($0) }) {
+                throw refuse("it has \"\(printable(more))\" beside manifest and rootfs")
+            }
             guard (try? layout.directory("rootfs")) != nil else { throw refuse("its rootfs is not a directory") }
             let manifest = try layout.file("manifest", O_RDONLY | O_NONBLOCK)
             guard try manifest.status().st_mode & Glibc.S_IFMT == Glibc.S_IFREG else { throw refuse("its manifest is not a file") }

@@ -147,7 +147,7 @@ func sample(_ count: Int) -> [UInt8] {
                 let reader = try TarReader(Bytes(Array(output.bytes.prefix(length))))
                 while let entry = try reader.next() { if entry.size > 0 { try reader.data { _ in } } }
                 #expect(isWhole, "\(length)")
-            } catch { 
+            } catch {
                 // Less than a header could be anything.
                 #expect(!isWhole && (length < 512 ? error is ArchiveError : error as? ArchiveError == .truncated), "\(length): \(error)")
             }

@@ -136,6 +136,48 @@ struct ConvertTests {
         try each("mkdir x; tar -cf bad.docker x; rmdir x", "without manifest.json", left: kept)
         try each("cp $BUSYBOX bad.docker; printf XXXX | dd of=bad.docker bs=1 seek=300000 conv=notrunc status=none", "unpacks to sha256:", left: kept)
         try each(": >bad.docker", "bad.docker", left: kept)
+        // Not JSON, of the wrong types, with less layers than it says.
+        let take = "mkdir x; tar -C x -xf $BUSYBOX; cd x; "
+        let put = "tar -cf ../bad.docker *; cd ..; rm -r x"
+        try each(take + "echo nonsense >manifest.json; " + put, "manifest.json is not the JSON", left: kept)
+        try each(take + #"echo '[{"Config":7,"Layers":"none"}]' >manifest.json; "# + put, "manifest.json is not the JSON", left: kept)
+        try each(take + #"jq -c '.[].Layers = []' manifest.json >m; mv m manifest.json; "# + put, "names 1 layers, manifest.json 0", left: kept)
+        try each(take + #"rm $(jq -r '.[].Layers[0]' manifest.json); "# + put, "bad.docker", left: kept)
+        try each(take + #"rm $(jq -r '.[].Config' manifest.json); "# + put, "bad.docker", left: kept)
+    }
+
+    @Test func configurationsThatMakeNoSense() throws {
+        let place = try Place()
+        for config in ["[]", "7", #"{"Env":{"A":"b"}}"#, #"{"User":["root"]}"#, #"{"Volumes":["/a"]}"#, #"{"Labels":{"a":1}}"#, #"{"Cmd":[1,2]}"#] {
+            let image = try place.archive("mkdir etc", config: config)
+            try expectFailure(place, image, "configuration can't be used", left: ["made.docker"])
+            try FileManager.default.removeItem(atPath: place.store)
+        }
+        // An image without a name is called after its file.
+        _ = try place.archive("mkdir etc")
+        try place.shell(
+            "mkdir x; tar -C x -xf made.docker; cd x; jq -c '.[].RepoTags = null' manifest.json >m; mv m manifest.json; tar -cf ../___.docker *; cd ..; rm -r x made.docker"
+        )
+        try expectFailure(place, "___.docker", "has no letter or digit", left: ["___.docker"])
+    }
+
+    @Test func largeConfigurationsAreFine() throws {
+        let place = try Place()
+        let variables = (0..<10_000).map { #""V\#($0)=\#($0)""# }.joined(separator: ",")
+        let label = String(repeating: "é\\u0001", count: 1 << 18)
+        // Too long for a command line: put in with jq.
+        let image = try place.archive("mkdir etc", config: #"{"Cmd":["/bin/sh"]}"#)
+        try "[\(variables)]".write(toFile: place.path + "/env", atomically: true, encoding: .utf8)
+        try "\"\(label)\"".write(toFile: place.path + "/label", atomically: true, encoding: .utf8)
+        let outcome = try place.shell(
+            """
+            set -e; mkdir x; tar -C x -xf \(image); cd x; old=$(jq -r '.[].Config' manifest.json)
+            jq -c --slurpfile env ../env --slurpfile text ../label '.config.Env = $env[0] | .config.Labels = {a: $text[0]}' $old >c
+            new=$(sha256sum <c | cut -c1-64).json; mv c $new; rm $old; jq -c --arg c $new '.[].Config = $c' manifest.json >m; mv m manifest.json
+            tar -cf ../big.docker *; cd ..; docker2aci --quiet big.docker; d2a image validate made-latest.aci; d2a image cat-manifest made-latest.aci >m
+            jq '.app.environment | length, .[9999].value' m; jq --slurpfile text label '.app.userLabels.a == $text[0]' m
+            """)
+        #expect(outcome.output == "made-latest.aci: valid app container image\n10000\n\"9999\"\ntrue\n", "\(outcome)")
     }
 
     @Test(.enabled(if: Lab.isRoot, "mounting a small file system needs root"))

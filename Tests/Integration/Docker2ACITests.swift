@@ -157,4 +157,67 @@ struct Docker2ACITests {
 
                 """, "\(outcome)")
     }
+
+    /// The command lines of the ancestor's README on images of the same shapes, what appc/docker2aci 0.17.2 prints for them, recorded,
+    /// and a script that relies on it. Of `--nosquash` the files' names are those of the README: what 0.17.2 makes of them is a fault.
+    @Test(.enabled(if: Lab.has("docker-registry"), "needs docker-registry (make setup)"))
+    func theAncestorsReadme() throws {
+        let place = try Place()
+        let registry = try RegistryServer(place)
+        let base = "mkdir etc var; echo a >etc/a"
+        try registry.push(place.archive(base), as: "library/busybox:latest")
+        let ports = ["2379", "2380", "4001", "7001"]
+        let etcd = #"{"Entrypoint":["/etcd"],"ExposedPorts":{\#(ports.map { #""\#($0)/tcp":{}"# }.joined(separator: ","))}}"#
+        try registry.push(place.archive(base, "mkdir etc; touch etc/.wh.a", "mkdir srv", config: etcd), as: "coreos/etcd:latest")
+        let redis = #"{"Cmd":["redis-server"],"ExposedPorts":{"6379/tcp":{}},"Volumes":{"/data":{}}}"#
+        try registry.push(place.archive(base, "mkdir data", config: redis), as: "library/redis:latest")
+        try place.shell("skopeo copy -q docker-archive:\(place.archive(base)) docker-archive:ubuntu.docker:ubuntu:latest; rm made.docker")
+
+        func line(_ port: String) -> String { "\tname: \"\(port)-tcp\", protocol: \"tcp\", port: \(port), count: 1, socketActivated: false\n" }
+        let volume = "\nConverted volumes:\n\tname: \"volume-data\", path: \"/data\", readOnly: false\n"
+        let lines: [(command: String, ancestors: String)] = [
+            ("docker2aci docker://\(registry.address)/library/busybox", "\nGenerated ACI(s):\nlibrary-busybox-latest.aci\n"),
+            (
+                "docker2aci --nosquash docker://\(registry.address)/coreos/etcd:latest",
+                "\nConverted ports:\n" + ports.map(line).joined()
+                    + "\nGenerated ACI(s):\n" + [2, 1, 0].map { "coreos-etcd-latest-linux-amd64-\($0).aci\n" }.joined()
+            ),
+            ("docker2aci ubuntu.docker", "\nGenerated ACI(s):\nlibrary-ubuntu-latest.aci\n"),
+            (
+                "docker2aci docker://\(registry.address)/library/redis",
+                volume + "\nConverted ports:\n" + line("6379") + "\nGenerated ACI(s):\nlibrary-redis-latest.aci\n"
+            ),
+        ]
+        for (command, ancestors) in lines {
+            let outcome = try place.shell(command)
+            #expect(outcome.status == 0 && outcome.output == ancestors && outcome.errors == "", "\(command): \(outcome)")
+            let script = try place.shell("set -e; for aci in $(\(command) | sed '1,/Generated ACI/d'); do d2a image validate $aci; rm $aci; done; ls")
+            let acis = ancestors.split(separator: "\n").filter { $0.hasSuffix(".aci") }
+            #expect(script.output == acis.map { "\($0): valid app container image\n" }.joined() + "registry\nregistry.yml\nubuntu.docker\n", "\(script)")
+        }
+    }
+
+    @Test func layoutsAreChecked() throws {
+        let place = try Place()
+        let outcome = try place.shell(
+            """
+            say() { d2a image validate "$@" 2>&1 | head -1; }
+            docker2aci --quiet -o a.aci $BUSYBOX; mkdir l; tar -C l -xzf a.aci; say l; say --type layout l/; say --type manifest l; say --type layout a.aci
+            touch l/more; say l; rm l/more; mv l/rootfs r; say l; touch l/rootfs; say l; rm l/rootfs; mv r l/rootfs
+            echo '{"acKind":"PodManifest","acVersion":"0.8.11","apps":[]}' >l/manifest; say l; rm l/manifest; mkfifo l/manifest; say l
+            """)
+        #expect(
+            outcome.output == """
+                l: valid image layout
+                l/: valid image layout
+                d2a: l: not an image layout: it was to be a manifest
+                d2a: a.aci: not an image layout: it is not a directory
+                d2a: l: not an image layout: it has "more" beside manifest and rootfs
+                d2a: l: not an image layout: it has no rootfs
+                d2a: l: not an image layout: its rootfs is not a directory
+                d2a: l: the manifest is not valid: $ has no name; $.acKind is "PodManifest", not ImageManifest
+                d2a: l: not an image layout: its manifest is not a file
+
+                """, "\(outcome)")
+    }
 }
