@@ -49,12 +49,13 @@ let package = Package(
         module("Hashing", ["Digest", "COpenSSL"]),
 
         module("Threads"),
-        module("Subprocess", ["Diagnostics", "Files"]),
+        module("Subprocess", ["Diagnostics", "Files", "CSystem"]),
+        module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Subprocess"]),
 
         // From a reference to an image: names, networks, archives, layers.
         module("Transport", ["Diagnostics", "Threads", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
-        module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport"]),
+        module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),
         module("DockerArchive", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Archive"]),
 
@@ -74,7 +75,7 @@ let package = Package(
         module(
             "ImageCommands",
             [
-                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "Registry", "DockerArchive", "AppC", "Archive",
+                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Image", "Registry", "DockerArchive", "AppC", "Archive",
                 "Squash", "Conversion", "ACI", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
@@ -85,12 +86,13 @@ let package = Package(
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
         .executableTarget(
             name: "d2a",
-            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Subprocess", "Store", "Pod", "Stage1", "Program", argumentParser],
+            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Program", argumentParser],
             swiftSettings: strict),
 
         .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
+        tests("CredentialsTests", ["Credentials"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),

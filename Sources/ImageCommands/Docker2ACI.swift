@@ -2,6 +2,7 @@ import AppC
 import Archive
 import ArgumentParser
 import Conversion
+import Credentials
 import Diagnostics
 import Files
 import Glibc
@@ -26,6 +27,9 @@ public struct Docker2ACI: ParsableCommand {
     var image: String
 
     @OptionGroup var source: SourceOptions
+
+    @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password"))
+    var creds: String?
 
     @OptionGroup var bounds: LimitOptions
 
@@ -102,7 +106,7 @@ public struct Docker2ACI: ParsableCommand {
         let progress = ProgressDisplay(quiet: quiet || json)
         defer { progress.finish() }
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
-        let opened = try source.open(image, scratch: target.directory, events: progress.handle)
+        let opened = try source.open(image, credential: { try Credential(option: creds, for: $0) }, scratch: target.directory, events: progress.handle)
         let described = try opened.image()
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }

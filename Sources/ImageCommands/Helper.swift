@@ -3,6 +3,7 @@ import Archive
 import ArgumentParser
 import CSystem
 import Conversion
+import Credentials
 import Diagnostics
 import Digest
 import Files
@@ -24,12 +25,13 @@ public struct ImageHelper: ParsableCommand {
 }
 
 /// Fetches an image and writes its ACI. Descriptors: 3 the file to write, 4 the report, 5 a directory for temporary files,
-/// and 6 the archive where the image is a file.
+/// and 6 the archive where the image is a file, or the credential for the registry where there is one.
 struct FetchHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "fetch")
 
     @Argument var image: String
     @Flag(help: "The image is a file, open as descriptor 6.") var file = false
+    @Flag(help: "A credential is in the file open as descriptor 6.") var credential = false
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
     @OptionGroup var bounds: LimitOptions
@@ -44,7 +46,9 @@ struct FetchHelper: ParsableCommand {
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
-        let opened = try source.open(image, file: file ? OpenFile(descriptor: 6, path: image) : nil, scratch: scratch, events: progress.handle)
+        let secret = credential ? try CanonicalJSON.decode(Credential.self, from: OpenFile(descriptor: 6, path: "the credential").readAll(limit: 1 << 20)) : nil
+        let opened = try source.open(
+            image, file: file ? OpenFile(descriptor: 6, path: image) : nil, credential: { _ in secret }, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
         let result = try Converter(opened, limits: limits).convert {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Credentials
 import Diagnostics
 import DockerArchive
 import Files
@@ -28,14 +29,19 @@ public struct SourceOptions: ParsableArguments {
     /// - Parameters:
     ///   - image: a file that exists, or a name.
     ///   - file: the file, where somebody with more rights has opened it.
-    public func open(_ image: String, file: OpenFile? = nil, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) throws -> any ImageSource {
+    ///   - credential: finds out how to log in to a registry.
+    public func open(
+        _ image: String, file: OpenFile? = nil, credential: (ImageReference) throws -> Credential?, scratch: Directory,
+        events: @escaping @Sendable (SourceEvent) -> Void
+    ) throws -> any ImageSource {
         if let file { return try DockerArchiveSource(file, path: image, image: imageInFile, scratch: scratch) }
         if OpenFile.isFile(image) {
             return try DockerArchiveSource(OpenFile.open(image), path: image, image: imageInFile, scratch: scratch)
         }
+        let reference = try ImageReference(image)
         let options = RegistryOptions(
             platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp,
-            jobs: max(1, jobs))
-        return RegistrySource(reference: try ImageReference(image), options: options, scratch: scratch, events: events)
+            jobs: max(1, jobs), credential: try credential(reference))
+        return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
     }
 }

@@ -13,6 +13,7 @@ public let versionText = "version \(programVersion)\nappc version 0.8.11"
 public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments: [String], program: String, failure: Int32) -> Never {
     // A reader that has gone is an error of `write`, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    hideSecrets()
     do {
         var command = try type.parseAsRoot(arguments)
         try command.run()
@@ -29,6 +30,24 @@ public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments
         }
         print(type.message(for: error))
         exit(0)
+    }
+}
+
+/// Overwrites passwords among this process's words, which every user of the machine can read, as far as that is possible: from
+/// now on. The words that the command is parsed from were copied before.
+private func hideSecrets() {
+    let words = (1..<max(1, Int(CommandLine.argc))).compactMap { CommandLine.unsafeArgv[$0] }
+    var isSecret = false
+    for word in words {
+        var start = word
+        if !isSecret {
+            let text = String(cString: word)
+            isSecret = ["--creds", "-creds"].contains(text)
+            guard let prefix = ["--creds=", "-creds="].first(where: { text.hasPrefix($0) }) else { continue }
+            start += prefix.utf8.count
+        }
+        memset(start, Int32(UInt8(ascii: "x")), strlen(start))
+        isSecret = false
     }
 }
 

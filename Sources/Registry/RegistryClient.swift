@@ -1,4 +1,5 @@
 import AppC
+import Credentials
 import Digest
 import Files
 import Glibc
@@ -121,8 +122,7 @@ final class RegistryClient: Sendable {
     /// Finds out how the registry is spoken to: HTTPS, or plain HTTP where that is allowed and HTTPS isn't spoken.
     private func connect() throws -> String {
         if let base = session.update({ $0.base }) { return base }
-        let host = reference.registry.split(separator: ":")[0]
-        let isLoopback = host == "localhost" || host.hasPrefix("127.") || reference.registry.hasPrefix("[::1]")
+        let isLoopback = Self.isLoopback(reference.registry.hasPrefix("[") ? Substring(reference.registry) : reference.registry.split(separator: ":")[0])
         var failure: (any Error)?
         for scheme in options.allowHTTP || isLoopback ? ["https", "http"] : ["https"] {
             guard let address = WebAddress("\(scheme)://\(reference.registry)/v2/") else { continue }
@@ -142,31 +142,66 @@ final class RegistryClient: Sendable {
 
     // MARK: Tokens
 
+    /// Gets what the registry's challenge asks for.
+    /// - Returns: a new `Authorization` header; nil where there is none to be had.
     private func authorize(_ refusal: HTTPResponse, _ base: String) throws -> String? {
         let challenges = refusal.headers.all("www-authenticate").flatMap(Challenge.parse)
-        guard let bearer = challenges.first(where: { $0.scheme == "bearer" }), let realm = bearer.parameters["realm"] else { return nil }
-        guard WebAddress(realm) != nil else { throw RegistryError.invalid(reference, reason: "its token service \"\(realm)\" is no web address") }
-        let scope = bearer.parameters["scope"] ?? "repository:\(reference.repository):pull"
-        var query = "scope=\(queryEncoded(scope))"
-        if let service = bearer.parameters["service"] { query = "service=\(queryEncoded(service))&" + query }
-        guard let address = WebAddress(realm + (realm.contains("?") ? "&" : "?") + query) else {
-            throw RegistryError.invalid(reference, reason: "its token service \"\(realm)\" is no web address")
+        var authorization: String?
+        var life = Double.infinity
+        if let bearer = challenges.first(where: { $0.scheme == "bearer" }), let realm = bearer.parameters["realm"] {
+            if case .registryToken(let token)? = options.credential {
+                authorization = "Bearer \(token)"
+            } else {
+                let document = try token(realm, service: bearer.parameters["service"], scope: bearer.parameters["scope"])
+                authorization = (document.token ?? document.access_token).map { "Bearer \($0)" }
+                // A little early, so that a request under way doesn't see it expire.
+                life = max(1, (document.expires_in ?? 60) * 0.9)
+            }
+        } else if challenges.contains(where: { $0.scheme == "basic" }), case .basic(let encoded)? = options.credential {
+            authorization = "Basic \(encoded)"
         }
-        let (response, body) = try http.get(address, limit: 1 << 20)
-        guard response.isSuccess else { throw RegistryError.denied(reference, reason: reason(response)) }
-        let document = try? CanonicalJSON.decode(TokenDocument.self, from: body)
-        guard let token = document?.token ?? document?.access_token, Self.isToken(token) else {
-            throw RegistryError.invalid(reference, reason: "\(address) gives no token")
-        }
-        let authorization = "Bearer \(token)"
-        // A little early, so that a request under way doesn't see it expire.
-        let life = max(1, (document?.expires_in ?? 60) * 0.9)
+        guard let authorization else { return nil }
+        guard Self.isHeader(authorization) else { throw RegistryError.invalid(reference, reason: "its token is none that can be sent") }
         session.update { ($0.authorization, $0.expires) = (authorization, monotonicSeconds() + life) }
         return authorization
     }
 
+    /// Asks a token service (distribution's token specification; OAuth2 for an identity token).
+    private func token(_ realm: String, service: String?, scope: String?) throws -> TokenDocument {
+        let scope = scope ?? "repository:\(reference.repository):pull"
+        let query = (service.map { "service=\(queryEncoded($0))&" } ?? "") + "scope=\(queryEncoded(scope))"
+        let answer: (response: HTTPResponse, body: [UInt8])
+        if case .identityToken(let refresh)? = options.credential {
+            let address = try tokenService(at: realm)
+            answer = try http.post(address, form: "grant_type=refresh_token&client_id=d2a&\(query)&refresh_token=\(queryEncoded(refresh))", limit: 1 << 20)
+        } else {
+            let address = try tokenService(at: realm + (realm.contains("?") ? "&" : "?") + query)
+            var authorization: String?
+            if case .basic(let encoded)? = options.credential { authorization = "Basic \(encoded)" }
+            answer = try http.get(address, authorization: authorization, limit: 1 << 20)
+        }
+        guard answer.response.isSuccess else { throw RegistryError.denied(reference, reason: reason(answer.response), hasCredential: options.credential != nil) }
+        guard let document = try? CanonicalJSON.decode(TokenDocument.self, from: answer.body), document.token ?? document.access_token != nil else {
+            throw RegistryError.invalid(reference, reason: "the token service at \(WebAddress(realm)?.host ?? "") gives no token")
+        }
+        return document
+    }
+
+    /// The token service, which is not given a credential in the clear.
+    private func tokenService(at text: String) throws -> WebAddress {
+        guard let address = WebAddress(text) else { throw RegistryError.invalid(reference, reason: "its token service is at no web address") }
+        guard address.scheme == "https" || options.credential == nil || options.allowHTTP || Self.isLoopback(address.host) else {
+            throw RegistryError.invalid(reference, reason: "its token service at \(address.host) would get your credential without encryption")
+        }
+        return address
+    }
+
+    private static func isLoopback(_ host: some StringProtocol) -> Bool {
+        host == "localhost" || host.hasPrefix("127.") || host.hasPrefix("[::1]") || host == "::1"
+    }
+
     /// A value that can't smuggle another header in.
-    private static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) } }
+    private static func isHeader(_ text: String) -> Bool { text.utf8.allSatisfy { (0x20...0x7E).contains($0) } }
 
     // MARK: Refusals
 
@@ -180,7 +215,7 @@ final class RegistryClient: Sendable {
     }
 
     private func refusal(_ response: HTTPResponse, what: String) -> RegistryError {
-        if [401, 403].contains(response.status) { return .denied(reference, reason: reason(response)) }
+        if [401, 403].contains(response.status) { return .denied(reference, reason: reason(response), hasCredential: options.credential != nil) }
         return .refused(reference, what: what, status: response.status, reason: reason(response))
     }
 

@@ -9,7 +9,7 @@ public enum RegistryError: DiagnosedError, Equatable {
     case tagNotFound(ImageReference, tags: [String])
     case digestNotFound(ImageReference)
     /// The registry wants credentials, or better ones.
-    case denied(ImageReference, reason: String)
+    case denied(ImageReference, reason: String, hasCredential: Bool)
     /// Any other answer than success.
     case refused(ImageReference, what: String, status: Int, reason: String)
     /// Bytes that are not what their name says.
@@ -30,10 +30,11 @@ public enum RegistryError: DiagnosedError, Equatable {
                 "\(reference.registry)/\(reference.repository) has no tag \(reference.tag ?? "")",
                 hint: tags.isEmpty ? "check the spelling" : "it has: \(tags.prefix(12).joined(separator: ", "))\(tags.count > 12 ? ", …" : "")")
         case .digestNotFound(let reference): Diagnosis("\(reference.registry)/\(reference.repository) has no image \(reference.manifestReference)")
-        case .denied(let reference, let reason):
+        case .denied(let reference, let reason, let hasCredential):
             Diagnosis(
                 "\(reference.registry) doesn't let us read \(reference.repository)\(reason.isEmpty ? "" : ": \(reason)")",
-                hint: "it is private, or it doesn't exist")
+                hint: hasCredential
+                    ? "it doesn't exist, or your credential isn't good for it" : "it is private, or it doesn't exist: docker login or --creds USER:PASSWORD may help")
         case .refused(let reference, let what, let status, let reason):
             Diagnosis(
                 "\(reference.registry) answers \(status) for \(what)\(reason.isEmpty ? "" : ": \(reason)")",

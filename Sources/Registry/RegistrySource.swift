@@ -1,4 +1,5 @@
 import AppC
+import Credentials
 import Digest
 import Files
 import Hashing
@@ -15,8 +16,10 @@ public struct RegistryOptions: Sendable {
     public var allowHTTP: Bool
     /// How many layers are downloaded at once.
     public var jobs: Int
+    public var credential: Credential?
 
-    public init(platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3) {
+    public init(platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3, credential: Credential? = nil) {
+        self.credential = credential
         self.platform = platform
         self.insecureSkipVerify = insecureSkipVerify
         self.allowHTTP = allowHTTP

@@ -1,3 +1,4 @@
+import CSystem
 import Diagnostics
 import Files
 import Glibc
@@ -25,6 +26,34 @@ public func runProgram(_ program: String, _ arguments: [String], descriptors: [a
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
     return exitCode(status)
+}
+
+/// Runs a program of PATH with its input and output in memory; standard error is ours.
+/// - Returns: its exit code as a shell has it, and at most 1 MiB of what it printed.
+public func runFilter(_ program: String, _ arguments: [String], input: String) throws -> (status: Int32, output: [UInt8]) {
+    let (inputFile, outputFile) = (try memoryFile(program), try memoryFile(program))
+    try inputFile.write(input)
+    try inputFile.seek(to: 0)
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, inputFile.descriptor, 0)
+    posix_spawn_file_actions_adddup2(&actions, outputFile.descriptor, 1)
+    var words = ([program] + arguments).map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var pid = pid_t()
+    let code = posix_spawnp(&pid, program, &actions, nil, &words, environ)
+    guard code == 0 else { throw SubprocessError.notStarted(program: program, code: code) }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    try outputFile.seek(to: 0)
+    return (exitCode(status), try outputFile.readAll(limit: 1 << 20))
+}
+
+private func memoryFile(_ name: String) throws -> OpenFile {
+    let descriptor = system_memory_file(name)
+    guard descriptor >= 0 else { throw SubprocessError.notStarted(program: name, code: errno) }
+    return OpenFile(descriptor: descriptor, path: name)
 }
 
 /// What a shell would make of a status of `waitpid`: the exit code, or 128 and the signal.

@@ -38,7 +38,7 @@ public struct HTTPResponse: Sendable {
     public var isSuccess: Bool { (200..<300).contains(status) }
 }
 
-/// GET over libcurl. Connections are kept and used again; may be used from several threads at once.
+/// Requests over libcurl. Connections are kept and used again; may be used from several threads at once.
 public final class HTTPClient: Sendable {
     private let options: TransportOptions
     private let idle = Monitor<[Handle]>([])
@@ -96,6 +96,21 @@ public final class HTTPClient: Sendable {
         }
     }
 
+    /// Posts a form, whose values are encoded already, and reads an answer of at most `limit` bytes. Redirects are not followed:
+    /// what is in the form is for this address only.
+    public func post(_ address: WebAddress, form: String, limit: Int) throws -> (response: HTTPResponse, body: [UInt8]) {
+        try retrying {
+            var bytes: [UInt8] = []
+            let response = try exchange(address, [("Content-Type", "application/x-www-form-urlencoded")], form: form) { _, chunk in
+                guard bytes.count + chunk.count <= limit else { throw TransportError.tooLong(address, limit: limit) }
+                bytes.append(contentsOf: chunk)
+            }
+            return (response, bytes)
+        } response: {
+            $0.response
+        }
+    }
+
     /// Runs `attempt` until it brings an answer that is not one of passing failure, waiting longer each time, or as long as the
     /// server asks for (RFC 9110, Retry-After).
     public func retrying<T>(_ attempt: () throws -> T, response: (T) -> HTTPResponse) throws -> T {
@@ -123,7 +138,7 @@ public final class HTTPClient: Sendable {
     }
 
     private func exchange(
-        _ address: WebAddress, _ headers: [(String, String)], _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+        _ address: WebAddress, _ headers: [(String, String)], form: String? = nil, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     ) throws -> HTTPResponse {
         let handle = idle.update { $0.popLast() } ?? Handle(curl: curl_easy_init())
         let curl = handle.curl
@@ -138,6 +153,7 @@ public final class HTTPClient: Sendable {
         _ = curl_shim_set_text(curl, CURLOPT_PROTOCOLS_STR, "http,https")
         _ = curl_shim_set_list(curl, CURLOPT_HTTPHEADER, list)
         _ = curl_shim_set_text(curl, CURLOPT_USERAGENT, "d2a/0.1")
+        if let form { _ = curl_shim_set_text(curl, CURLOPT_COPYPOSTFIELDS, form) }
         _ = curl_shim_set_long(curl, CURLOPT_NOSIGNAL, 1)
         _ = curl_shim_set_long(curl, CURLOPT_CONNECTTIMEOUT, options.connectTimeout)
         _ = curl_shim_set_long(curl, CURLOPT_LOW_SPEED_LIMIT, 1)

@@ -1,5 +1,6 @@
 import AppC
 import ArgumentParser
+import Credentials
 import Digest
 import Files
 import Glibc
@@ -32,6 +33,7 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Refuse images with more data than this: bytes, or 500M, 20G. (default: 1T)", valueName: "size")) var maxSize: String?
     @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 4000000)", valueName: "n")) var maxEntries: Int?
     @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
+    @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password")) var creds: String?
     @Flag(help: "Show no progress.") var quiet = false
 
     var arguments: [String] {
@@ -64,6 +66,13 @@ extension ImageStore {
         if let archive {
             arguments.append("--file")
             descriptors.append(archive)
+        } else if let reference, let credential = try Credential(option: options.creds, for: reference) {
+            // In a file without a name: the helper may not read ours, and words of a command line can be seen.
+            let secret = try workspace.directory.unnamedFile()
+            try secret.write(CanonicalJSON.text(credential))
+            try secret.seek(to: 0)
+            arguments.append("--credential")
+            descriptors.append(secret)
         }
         try Helper.run(arguments + ["--", image], descriptors: descriptors)
 

@@ -1,0 +1,17 @@
+import Diagnostics
+
+/// Credentials that can't be read.
+public enum CredentialError: DiagnosedError, Equatable {
+    case badFile(path: String)
+    case badHelper(String, reason: String)
+    case badOption
+
+    public var diagnosis: Diagnosis {
+        switch self {
+        case .badFile(let path): Diagnosis("\(path) can't be understood", hint: "it should be what docker login writes, or rkt's auth.d: mend it or move it away")
+        case .badHelper(let name, let reason):
+            Diagnosis("the credential helper docker-credential-\(name) doesn't work: \(reason)", hint: "install it, or take it out of the Docker configuration")
+        case .badOption: Diagnosis("--creds must be USER:PASSWORD", hint: "or log in with docker login, whose file is read")
+        }
+    }
+}
