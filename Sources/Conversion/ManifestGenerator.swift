@@ -36,8 +36,7 @@ struct ManifestGenerator {
     ///   - below: the image of the layer below, and its ID.
     ///   - whitelist: the absolute paths that are shown; nil for all.
     func manifest(layer: Int, of whole: ImageManifest, on below: (manifest: ImageManifest, id: ImageID)?, whitelist: [String]?) throws -> ImageManifest {
-        // A layer without a digest has its number: the name must be another one than that of the layer below.
-        let id = (image.layers[layer].digest ?? image.layers[layer].diffID)?.description ?? "\(layer)"
+        let id = image.layers[layer].label
         var manifest = layer == image.layers.count - 1 ? whole : ImageManifest(name: "")
         manifest.name = try name(suffix: "-" + id.split(separator: ":").joined(separator: "-"))
         manifest.labels = [NamedValue(name: "layer", value: id)] + (whole.labels ?? [])
@@ -188,7 +187,7 @@ struct ManifestGenerator {
         add("appc.io/docker/registryurl", image.name.registry)
         add("appc.io/docker/repository", image.name.repository)
         add("appc.io/docker/tag", image.name.tag)
-        add("appc.io/docker/imageid", image.configDigest.description)
+        add("appc.io/docker/imageid", image.id)
         add("appc.io/docker/parentimageid", config.parent)
         add("appc.io/docker/manifesthash", image.manifestDigest?.description)
         if let entrypoint = try config.command("Entrypoint") { add("appc.io/docker/entrypoint", try CanonicalJSON.text(entrypoint)) }
@@ -200,7 +199,7 @@ struct ManifestGenerator {
         var names = Set(result.map(\.name))
         let extras =
             config.fields.filter { !Self.mapped.contains($0.key) && !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, true) }
-            + config.others.filter { !Self.isEmpty($0.value, $0.key) }.map { ($0.key, $0.value, false) }
+            + config.others.filter { !Self.isEmpty($0.value, $0.key) && ($0.key, $0.value) != ("id", .string(image.id)) }.map { ($0.key, $0.value, false) }
         for (field, value, isConfig) in extras.sorted(by: { ($0.2 ? 0 : 1, $0.0) < ($1.2 ? 0 : 1, $1.0) }) {
             guard let base = ACIdentifier.sanitized("d2a.io/docker/" + field) else { continue }
             var name = base

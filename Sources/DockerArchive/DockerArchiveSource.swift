@@ -102,7 +102,7 @@ public final class DockerArchiveSource: ImageSource {
             layers.append(LayerDescriptor(digest: nil, diffID: diffID, size: found.length))
         }
         self.regions = regions
-        described = SourceImage(name: Self.name(item.tag, path: path), config: config, configDigest: digest, manifestDigest: nil, layers: layers)
+        described = SourceImage(name: Self.name(item.tag, path: path), config: config, id: digest.description, manifestDigest: nil, layers: layers)
     }
 
     public func image() -> SourceImage { described }

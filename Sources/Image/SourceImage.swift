@@ -6,17 +6,17 @@ public struct SourceImage: Sendable {
     public var name: ImageName
     /// The configuration, byte for byte as the source has it (OCI image-spec `config.md`; Docker's is the same shape).
     public var config: [UInt8]
-    /// What Docker calls the image id.
-    public var configDigest: Digest
+    /// What Docker calls the image: the digest of its configuration; before 2016, a number that was drawn for it.
+    public var id: String
     /// Digest of the manifest as it was served; nil where the source has none (a `docker save` file).
     public var manifestDigest: Digest?
     /// Base first.
     public var layers: [LayerDescriptor]
 
-    public init(name: ImageName, config: [UInt8], configDigest: Digest, manifestDigest: Digest?, layers: [LayerDescriptor]) {
+    public init(name: ImageName, config: [UInt8], id: String, manifestDigest: Digest?, layers: [LayerDescriptor]) {
         self.name = name
         self.config = config
-        self.configDigest = configDigest
+        self.id = id
         self.manifestDigest = manifestDigest
         self.layers = layers
     }
@@ -48,15 +48,18 @@ public struct LayerDescriptor: Sendable, Hashable {
     public var diffID: Digest?
     /// Bytes as served; nil where unknown.
     public var size: Int?
+    /// Of the image that ends with this layer, where images were numbered (before 2016).
+    public var imageID: String?
 
-    public init(digest: Digest?, diffID: Digest?, size: Int?) {
+    public init(digest: Digest?, diffID: Digest?, size: Int?, imageID: String? = nil) {
         self.digest = digest
         self.diffID = diffID
         self.size = size
+        self.imageID = imageID
     }
 
-    /// What messages call this layer.
-    public var label: String { (digest ?? diffID)?.description ?? "layer" }
+    /// What names the layer, and what messages call it.
+    public var label: String { (digest ?? diffID)?.description ?? imageID ?? "layer" }
 }
 
 /// A layer's bytes as served: a region of a file. It can be read any number of times, by any thread.

@@ -24,6 +24,9 @@ public struct SourceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How many layers to download at once.", valueName: "n"))
     public var jobs = 3
 
+    @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto.", valueName: "version"))
+    public var registryVersion: RegistryOptions.ProtocolVersion = .auto
+
     public init() {}
 
     /// - Parameters:
@@ -41,7 +44,9 @@ public struct SourceOptions: ParsableArguments {
         let reference = try ImageReference(image)
         let options = RegistryOptions(
             platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp,
-            jobs: max(1, jobs), credential: try credential(reference))
+            jobs: max(1, jobs), credential: try credential(reference), version: registryVersion)
         return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
     }
 }
+
+extension RegistryOptions.ProtocolVersion: ExpressibleByArgument {}

@@ -1,3 +1,5 @@
+import AppC
+
 /// What of a registry's documents is read (OCI image-spec `manifest.md`, `image-index.md`; Docker's schema 2 has the same shape).
 struct Descriptor: Decodable {
     struct Platform: Decodable {
@@ -9,6 +11,11 @@ struct Descriptor: Decodable {
     var digest: String
     var size: Int
     var platform: Platform?
+    /// Other places where the bytes may be (OCI image-spec `descriptor.md`).
+    var urls: [String]?
+
+    /// Whether registries don't have it: its owner gives it out alone.
+    var isForeign: Bool { mediaType.map { $0.contains(".foreign.") || $0.contains(".nondistributable.") } ?? false }
 }
 
 /// A manifest or an index: which of the two shows in what it has.
@@ -39,6 +46,12 @@ struct ErrorDocument: Decodable {
         var message: String?
     }
     var errors: [Item]?
+
+    /// What a registry says of an error.
+    static func reason(_ body: [UInt8]) -> String {
+        guard let document = try? CanonicalJSON.decode(ErrorDocument.self, from: body), let first = document.errors?.first else { return "" }
+        return [first.code, first.message].compactMap(\.self).joined(separator: ": ")
+    }
 }
 
 enum MediaType {
@@ -46,5 +59,7 @@ enum MediaType {
     static let ociManifest = "application/vnd.oci.image.manifest.v1+json"
     static let dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
     static let dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-    static let accepted = [ociIndex, ociManifest, dockerList, dockerManifest].joined(separator: ", ")
+    static let dockerSigned = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+    static let dockerUnsigned = "application/vnd.docker.distribution.manifest.v1+json"
+    static let accepted = [ociIndex, ociManifest, dockerList, dockerManifest, dockerSigned, dockerUnsigned].joined(separator: ", ")
 }

@@ -10,27 +10,20 @@ import Transport
 
 /// One repository of a v2 registry (OCI distribution-spec), spoken to for reading. Safe to use from several threads.
 final class RegistryClient: Sendable {
-    let reference: ImageReference
-    private let http: HTTPClient
-    private let options: RegistryOptions
+    let server: RegistryServer
     private let session = Monitor(Session())
 
     private struct Session {
-        /// `https://host:port`, known once the registry has answered.
-        var base: String?
         var authorization: String?
         /// When the token is to be renewed, on the monotonic clock.
         var expires = Double.infinity
     }
 
-    init(_ reference: ImageReference, _ options: RegistryOptions) {
-        self.reference = reference
-        self.options = options
-        var transport = TransportOptions()
-        transport.insecureSkipVerify = options.insecureSkipVerify
-        transport.allowHTTP = options.allowHTTP
-        http = HTTPClient(transport)
-    }
+    private var reference: ImageReference { server.reference }
+    private var options: RegistryOptions { server.options }
+    private var http: HTTPClient { server.http }
+
+    init(_ server: RegistryServer) { self.server = server }
 
     // MARK: Documents
 
@@ -39,19 +32,21 @@ final class RegistryClient: Sendable {
         let (response, body) = try get("manifests/\(name)", accept: MediaType.accepted, limit: 16 << 20)
         guard response.isSuccess else { throw try manifestError(response, name) }
         let asked = Digest(name)
-        let digest = StreamHasher.digest(body, asked?.algorithm ?? .sha256)
+        // What of a signed manifest of schema 1 was signed has the digest, not the signature.
+        let payload = try SchemaOne.payload(body, reference) ?? body
+        let digest = StreamHasher.digest(payload, asked?.algorithm ?? .sha256)
         if let asked, asked != digest { throw RegistryError.wrongDigest(reference, what: "the manifest", expected: asked, actual: digest) }
-        if let said = response.headers["docker-content-digest"].flatMap({ Digest($0) }), StreamHasher.digest(body, said.algorithm) != said {
+        if let said = response.headers["docker-content-digest"].flatMap({ Digest($0) }), StreamHasher.digest(payload, said.algorithm) != said {
             throw RegistryError.wrongDigest(reference, what: "the manifest", expected: said, actual: digest)
         }
-        return (body, digest)
+        return (payload, digest)
     }
 
     /// A small blob, wholly in memory.
     func document(_ descriptor: Descriptor, _ digest: Digest) throws -> [UInt8] {
         let limit = 16 << 20
         let (response, body) = try get("blobs/\(digest)", limit: limit)
-        guard response.isSuccess else { throw refusal(response, what: "blob \(digest)") }
+        guard response.isSuccess else { throw server.refusal(response, what: "blob \(digest)") }
         let actual = StreamHasher.digest(body, digest.algorithm)
         guard actual == digest else { throw RegistryError.wrongDigest(reference, what: "blob \(digest)", expected: digest, actual: actual) }
         return body
@@ -59,36 +54,29 @@ final class RegistryClient: Sendable {
 
     /// Downloads a blob into an empty file, and goes on where a broken transfer stopped.
     ///
-    /// - Parameter progress: gets the bytes that are there; throws to give up.
-    func download(_ digest: Digest, size: Int, into file: OpenFile, progress: (Int) throws -> Void) throws {
-        var received = 0
-        var hasher = StreamHasher(digest.algorithm)
-        let response = try http.retrying {
-            var headers: [(String, String)] = []
-            if received > 0 { headers.append(("Range", "bytes=\(received)-")) }
-            var started = false
-            return try authorized("blobs/\(digest)", headers) { response, chunk in
-                if !started {
-                    started = true
-                    // A server that knows no ranges begins anew.
-                    if received > 0, response.status != 206 {
-                        (received, hasher) = (0, StreamHasher(digest.algorithm))
-                        try file.seek(to: 0)
-                    }
+    /// - Parameters:
+    ///   - urls: other places where it may be; those of a foreign layer are the only ones.
+    ///   - progress: gets the bytes that are there; throws to give up.
+    func download(_ digest: Digest, size: Int?, urls: [String], isForeign: Bool, into file: OpenFile, progress: @escaping (Int) throws -> Void) throws {
+        var failure: (any Error)?
+        if !isForeign || urls.isEmpty {
+            do {
+                return try server.download("layer \(digest)", size: size, expected: digest, into: file, progress: progress) {
+                    try authorized("blobs/\(digest)", $0, $1)
                 }
-                received += chunk.count
-                guard received <= size else { throw RegistryError.wrongSize(reference, blob: digest, expected: size, actual: received) }
-                hasher.update(chunk)
-                try file.write(chunk)
-                try progress(received)
-            }
-        } response: {
-            $0
+            } catch let error as RegistryError where !urls.isEmpty { failure = error }
         }
-        guard response.isSuccess else { throw refusal(response, what: "blob \(digest)") }
-        guard received == size else { throw RegistryError.wrongSize(reference, blob: digest, expected: size, actual: received) }
-        let actual = hasher.finish()
-        guard actual == digest else { throw RegistryError.wrongDigest(reference, what: "a layer", expected: digest, actual: actual) }
+        // Whoever made the image chose these addresses: they get no credentials.
+        for text in urls {
+            guard let address = WebAddress(text), address.scheme == "https" || server.mayBePlain(address.host) else { continue }
+            do {
+                try file.restart()
+                return try server.download("layer \(digest) (\(address.host))", size: size, expected: digest, into: file, progress: progress) {
+                    try http.get(address, headers: $0, body: $1)
+                }
+            } catch let error where error is RegistryError || error is TransportError { failure = failure ?? error }
+        }
+        throw failure ?? RegistryError.invalid(reference, reason: "its layer \(digest) is at no address that may be asked")
     }
 
     // MARK: Requests
@@ -114,30 +102,17 @@ final class RegistryClient: Sendable {
             throw RegistryError.invalid(reference, reason: "no web address can be made of it")
         }
         let token = session.update { $0.expires > monotonicSeconds() ? $0.authorization : nil }
-        let response = try http.get(address, headers: headers, authorization: token, body: body)
+        let response = try http.get(address, headers: headers, secrets: token.map { [("Authorization", $0)] } ?? [], body: body)
         guard response.status == 401, let renewed = try authorize(response, base) else { return response }
-        return try http.get(address, headers: headers, authorization: renewed, body: body)
+        return try http.get(address, headers: headers, secrets: [("Authorization", renewed)], body: body)
     }
 
-    /// Finds out how the registry is spoken to: HTTPS, or plain HTTP where that is allowed and HTTPS isn't spoken.
     private func connect() throws -> String {
-        if let base = session.update({ $0.base }) { return base }
-        let isLoopback = Self.isLoopback(reference.registry.hasPrefix("[") ? Substring(reference.registry) : reference.registry.split(separator: ":")[0])
-        var failure: (any Error)?
-        for scheme in options.allowHTTP || isLoopback ? ["https", "http"] : ["https"] {
-            guard let address = WebAddress("\(scheme)://\(reference.registry)/v2/") else { continue }
-            do {
-                let (response, _) = try http.get(address, limit: 1 << 20)
-                guard response.isSuccess || response.status == 401 || response.status == 403 else {
-                    throw refusal(response, what: "/v2/")
-                }
-                let base = "\(scheme)://\(reference.registry)"
-                session.update { $0.base = base }
-                return base
-            } catch { failure = failure ?? error }
+        try server.base(asking: "/v2/") { response in
+            guard !response.isSuccess, ![401, 403].contains(response.status) else { return }
+            if response.status == 404 { throw RegistryError.otherProtocol(reference) }
+            throw server.refusal(response, what: "/v2/")
         }
-        // Where nobody listens both fail alike; where only HTTPS failed its reason is the one that helps.
-        throw failure ?? RegistryError.invalid(reference, reason: "\(reference.registry) is no host")
     }
 
     // MARK: Tokens
@@ -176,11 +151,11 @@ final class RegistryClient: Sendable {
             answer = try http.post(address, form: "grant_type=refresh_token&client_id=d2a&\(query)&refresh_token=\(queryEncoded(refresh))", limit: 1 << 20)
         } else {
             let address = try tokenService(at: realm + (realm.contains("?") ? "&" : "?") + query)
-            var authorization: String?
-            if case .basic(let encoded)? = options.credential { authorization = "Basic \(encoded)" }
-            answer = try http.get(address, authorization: authorization, limit: 1 << 20)
+            var secrets: [(String, String)] = []
+            if case .basic(let encoded)? = options.credential { secrets = [("Authorization", "Basic \(encoded)")] }
+            answer = try http.get(address, secrets: secrets, limit: 1 << 20)
         }
-        guard answer.response.isSuccess else { throw RegistryError.denied(reference, reason: reason(answer.response), hasCredential: options.credential != nil) }
+        guard answer.response.isSuccess else { throw RegistryError.denied(reference, reason: server.reason(answer.response), hasCredential: options.credential != nil) }
         guard let document = try? CanonicalJSON.decode(TokenDocument.self, from: answer.body), document.token ?? document.access_token != nil else {
             throw RegistryError.invalid(reference, reason: "the token service at \(WebAddress(realm)?.host ?? "") gives no token")
         }
@@ -190,14 +165,10 @@ final class RegistryClient: Sendable {
     /// The token service, which is not given a credential in the clear.
     private func tokenService(at text: String) throws -> WebAddress {
         guard let address = WebAddress(text) else { throw RegistryError.invalid(reference, reason: "its token service is at no web address") }
-        guard address.scheme == "https" || options.credential == nil || options.allowHTTP || Self.isLoopback(address.host) else {
+        guard address.scheme == "https" || options.credential == nil || server.mayBePlain(address.host) else {
             throw RegistryError.invalid(reference, reason: "its token service at \(address.host) would get your credential without encryption")
         }
         return address
-    }
-
-    private static func isLoopback(_ host: some StringProtocol) -> Bool {
-        host == "localhost" || host.hasPrefix("127.") || host.hasPrefix("[::1]") || host == "::1"
     }
 
     /// A value that can't smuggle another header in.
@@ -206,21 +177,11 @@ final class RegistryClient: Sendable {
     // MARK: Refusals
 
     private func manifestError(_ response: HTTPResponse, _ name: String) throws -> RegistryError {
-        guard response.status == 404 else { return refusal(response, what: "the manifest of \(name)") }
+        guard response.status == 404 else { return server.refusal(response, what: "the manifest of \(name)") }
         guard Digest(name) == nil else { return .digestNotFound(reference) }
         // Registries use the same code for both; the list of tags tells.
         let (list, body) = try get("tags/list", limit: 16 << 20)
         guard list.isSuccess, let tags = try? CanonicalJSON.decode(TagsDocument.self, from: body).tags else { return .repositoryNotFound(reference) }
         return .tagNotFound(reference, tags: tags)
-    }
-
-    private func refusal(_ response: HTTPResponse, what: String) -> RegistryError {
-        if [401, 403].contains(response.status) { return .denied(reference, reason: reason(response), hasCredential: options.credential != nil) }
-        return .refused(reference, what: what, status: response.status, reason: reason(response))
-    }
-
-    private func reason(_ response: HTTPResponse) -> String {
-        guard let document = try? CanonicalJSON.decode(ErrorDocument.self, from: response.errorBody), let first = document.errors?.first else { return "" }
-        return [first.code, first.message].compactMap(\.self).joined(separator: ": ")
     }
 }

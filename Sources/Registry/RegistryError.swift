@@ -5,6 +5,8 @@ import Reference
 /// A registry that doesn't give what was asked for.
 public enum RegistryError: DiagnosedError, Equatable {
     case repositoryNotFound(ImageReference)
+    /// It doesn't speak the protocol that it was spoken to in.
+    case otherProtocol(ImageReference)
     /// `tags`: some that are there.
     case tagNotFound(ImageReference, tags: [String])
     case digestNotFound(ImageReference)
@@ -14,7 +16,7 @@ public enum RegistryError: DiagnosedError, Equatable {
     case refused(ImageReference, what: String, status: Int, reason: String)
     /// Bytes that are not what their name says.
     case wrongDigest(ImageReference, what: String, expected: Digest, actual: Digest)
-    case wrongSize(ImageReference, blob: Digest, expected: Int, actual: Int)
+    case wrongSize(ImageReference, what: String, expected: Int, actual: Int)
     /// An answer that can't be understood.
     case invalid(ImageReference, reason: String)
     case noSuchPlatform(ImageReference, wanted: Platform, available: [Platform])
@@ -25,6 +27,8 @@ public enum RegistryError: DiagnosedError, Equatable {
         case .repositoryNotFound(let reference):
             Diagnosis(
                 "\(reference.registry) has no repository \(reference.repository)", hint: "check the spelling; a private one looks missing without a login")
+        case .otherProtocol(let reference):
+            Diagnosis("\(reference.registry) doesn't answer as a registry does", hint: "check the name; an old registry may need --registry-version v1")
         case .tagNotFound(let reference, let tags):
             Diagnosis(
                 "\(reference.registry)/\(reference.repository) has no tag \(reference.tag ?? "")",
@@ -43,9 +47,9 @@ public enum RegistryError: DiagnosedError, Equatable {
             Diagnosis(
                 "\(what) of \(reference) has the digest \(actual), not \(expected)",
                 hint: "the registry, or something between, damages what it sends: nothing was kept")
-        case .wrongSize(let reference, let blob, let expected, let actual):
+        case .wrongSize(let reference, let what, let expected, let actual):
             Diagnosis(
-                "blob \(blob) of \(reference) has \(actual) bytes, not \(expected)",
+                "\(what) of \(reference) has \(actual) bytes, not \(expected)",
                 hint: "the registry, or something between, damages what it sends: nothing was kept")
         case .invalid(let reference, let reason): Diagnosis("\(reference): \(reason)", hint: "this is not an image that d2a knows, or not a registry")
         case .noSuchPlatform(let reference, let wanted, let available):

@@ -57,17 +57,15 @@ public final class HTTPClient: Sendable {
     /// Asks once. Redirects are followed, without credentials as soon as they leave the first origin.
     ///
     /// - Parameters:
-    ///   - authorization: value of the `Authorization` header.
+    ///   - secrets: headers that are for the first origin alone: `Authorization`, `Cookie`.
     ///   - body: gets the bytes of a successful answer as they come.
     /// - Throws: ``TransportError``, and whatever `body` throws.
     public func get(
-        _ address: WebAddress, headers: [(String, String)] = [], authorization: String? = nil, body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+        _ address: WebAddress, headers: [(String, String)] = [], secrets: [(String, String)] = [], body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     ) throws -> HTTPResponse {
         var current = address
         for _ in 0...10 {
-            var fields = headers
-            if let authorization, current.hasOrigin(of: address) { fields.append(("Authorization", authorization)) }
-            let response = try exchange(current, fields, body)
+            let response = try exchange(current, current.hasOrigin(of: address) ? headers + secrets : headers, body)
             guard [301, 302, 303, 307, 308].contains(response.status), let location = response.headers["location"] else { return response }
             guard let next = current.following(location) else {
                 throw TransportError.badRedirect(current, reason: "it redirects to something that is no web address")
@@ -81,12 +79,12 @@ public final class HTTPClient: Sendable {
     }
 
     /// Asks, again where the failure may pass, for a body of at most `limit` bytes.
-    public func get(_ address: WebAddress, headers: [(String, String)] = [], authorization: String? = nil, limit: Int) throws -> (
+    public func get(_ address: WebAddress, headers: [(String, String)] = [], secrets: [(String, String)] = [], limit: Int) throws -> (
         response: HTTPResponse, body: [UInt8]
     ) {
         try retrying {
             var bytes: [UInt8] = []
-            let response = try get(address, headers: headers, authorization: authorization) { _, chunk in
+            let response = try get(address, headers: headers, secrets: secrets) { _, chunk in
                 guard bytes.count + chunk.count <= limit else { throw TransportError.tooLong(address, limit: limit) }
                 bytes.append(contentsOf: chunk)
             }

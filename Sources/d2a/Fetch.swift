@@ -33,6 +33,7 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Refuse images with more data than this: bytes, or 500M, 20G. (default: 1T)", valueName: "size")) var maxSize: String?
     @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 4000000)", valueName: "n")) var maxEntries: Int?
     @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
+    @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto. (default: auto)", valueName: "version")) var registryVersion: String?
     @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password")) var creds: String?
     @Flag(help: "Show no progress.") var quiet = false
 
@@ -43,6 +44,7 @@ struct FetchOptions: ParsableArguments {
         if let maxSize { result.append("--max-size=\(maxSize)") }
         if let maxEntries { result.append("--max-entries=\(maxEntries)") }
         if let maxRatio { result.append("--max-ratio=\(maxRatio)") }
+        if let registryVersion { result.append("--registry-version=\(registryVersion)") }
         if insecureSkipVerify { result.append("--insecure-skip-verify") }
         if insecureAllowHttp { result.append("--insecure-allow-http") }
         if quiet { result.append("--quiet") }

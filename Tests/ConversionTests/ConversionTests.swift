@@ -9,7 +9,7 @@ import Testing
 private func manifest(_ config: String, name: ImageName? = nil, group: String? = nil) throws -> (ImageManifest, [ConversionNote]) {
     let digest = Digest("sha256:" + String(repeating: "c", count: 64))!
     let name = name ?? ImageName(registry: "127.0.0.1:5000", repository: "library/Web", tag: "v1", original: "docker://127.0.0.1:5000/library/web:v1")
-    let image = SourceImage(name: name, config: Array(config.utf8), configDigest: digest, manifestDigest: nil, layers: [])
+    let image = SourceImage(name: name, config: Array(config.utf8), id: digest.description, manifestDigest: nil, layers: [])
     var generator = ManifestGenerator(image: image, config: try DockerConfig(image.config)) { _ in group }
     return (try generator.manifest(), generator.notes)
 }

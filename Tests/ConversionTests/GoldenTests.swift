@@ -46,7 +46,7 @@ import Testing
         let reference = try ImageReference(text)
         let name = ImageName(registry: reference.registry, repository: reference.repository, tag: reference.tag, original: reference.original)
         let digest = Digest("sha256:" + String(repeating: "c", count: 64))!
-        let image = SourceImage(name: name, config: config, configDigest: digest, manifestDigest: nil, layers: [])
+        let image = SourceImage(name: name, config: config, id: digest.description, manifestDigest: nil, layers: [])
         let parsed = try DockerConfig(config)
         try Converter.checkSystem(parsed)
         var generator = ManifestGenerator(image: image, config: parsed) { $0 == "app" ? "1234" : nil }

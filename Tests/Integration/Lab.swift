@@ -87,7 +87,8 @@ final class Place {
     }
 
     /// An archive as `docker save` writes it, of trees that lines of shell make, one a layer.
-    func archive(_ layers: String..., config: String = #"{"Cmd":["/bin/sh"]}"#) throws -> String {
+    /// - Parameter more: more members of the configuration, each with a comma before it.
+    func archive(_ layers: String..., config: String = #"{"Cmd":["/bin/sh"]}"#, more: String = "") throws -> String {
         var script = "set -e; rm -rf make; mkdir make; cd make; ids=(); names=()\n"
         for (number, layer) in layers.enumerated() {
             script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) -cf \(number)/layer.tar .; "
@@ -95,7 +96,7 @@ final class Place {
         }
         script += """
             join() { local IFS=,; echo "$*"; }
-            printf '{"architecture":"amd64","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]}}' '\(config)' "$(join "${ids[@]}")" >c
+            printf '{"architecture":"amd64","os":"linux","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]}%s}' '\(config)' "$(join "${ids[@]}")" '\(more)' >c
             name=$(sha256sum <c | cut -c1-64).json; mv c $name
             printf '[{"Config":"%s","RepoTags":["made:latest"],"Layers":[%s]}]' $name "$(join "${names[@]}")" >manifest.json
             tar -cf ../made.docker manifest.json $name \(layers.indices.map { "\($0)/layer.tar" }.joined(separator: " ")); cd ..; rm -rf make
@@ -114,12 +115,15 @@ final class RegistryServer {
     /// Goes after the server that works in it.
     private let place: Place
 
-    init(_ place: Place) throws {
+    /// - Parameters:
+    ///   - options: more of the configuration, a line of YAML each.
+    ///   - http: more of its part `http`.
+    init(_ place: Place, options: String = "", http: String = "") throws {
         self.place = place
         root = place.path + "/registry"
         let port = Int.random(in: 20000..<40000)
         address = "127.0.0.1:\(port)"
-        let config = "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: \(root)}}\nhttp: {addr: \"\(address)\"}\n"
+        let config = "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: \(root)}}\nhttp: {addr: \"\(address)\"\(http)}\n\(options)"
         try config.write(toFile: place.path + "/registry.yml", atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["docker-registry", "serve", place.path + "/registry.yml"]
@@ -138,10 +142,54 @@ final class RegistryServer {
         process.waitUntilExit()
     }
 
-    func push(_ archive: String, as name: String) throws {
-        let outcome = try Lab.run("skopeo", ["copy", "-q", "--dest-tls-verify=false", "docker-archive:" + archive, "docker://\(address)/\(name)"])
+    func push(_ archive: String, as name: String, _ options: String...) throws {
+        let outcome = try Lab.run("skopeo", ["copy", "-q", "--dest-tls-verify=false"] + options + ["docker-archive:" + archive, "docker://\(address)/\(name)"])
         try #require(outcome.status == 0, "\(outcome.errors)")
     }
+}
+
+/// The registry of `Tests/Fixtures`, which misbehaves, with an image of two layers that it serves; ended with this object.
+final class FixtureRegistry {
+    /// What speaks both protocols, and what speaks the first one only.
+    let (address, oldAddress): (String, String)
+    /// The port of another origin.
+    let elsewhere: String
+    /// The image that it serves.
+    let archive: String
+    private let process = Process()
+    private let input = Pipe()
+    private let log: String
+    /// Goes after the server that works in it.
+    private let place: Place
+
+    init(_ place: Place) throws {
+        self.place = place
+        archive = try place.archive(
+            "mkdir bin etc; cp $BUSYBOX bin/large; echo a >etc/a; echo b >etc/b", "mkdir etc; touch etc/.wh.a; seq 100000 >etc/numbers",
+            more: #","history":[{"created":"2015-01-01T00:00:00Z","created_by":"a"},{"created":"2015-01-02T00:00:00Z","created_by":"b"}]"#)
+        log = place.path + "/log"
+        let outcome = try place.shell("skopeo copy -q docker-archive:\(archive) oci:layout:latest")
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", Lab.package + "/Tests/Fixtures/registry.py", place.path + "/layout", log]
+        process.standardInput = input
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        var printed = Data()
+        while !printed.contains(UInt8(ascii: "\n")), case let more = output.fileHandleForReading.availableData, !more.isEmpty { printed += more }
+        let ports = String(decoding: printed, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        try #require(ports.count == 3)
+        (address, oldAddress, elsewhere) = ("127.0.0.1:\(ports[0])", "127.0.0.1:\(ports[1])", String(ports[2]))
+    }
+
+    deinit {
+        input.fileHandleForWriting.closeFile()
+        process.waitUntilExit()
+    }
+
+    /// All requests so far, a line each.
+    var requests: [String] { ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init) }
 }
 
 /// A real Docker engine, ended with this object.

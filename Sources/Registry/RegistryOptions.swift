@@ -1,0 +1,33 @@
+import Credentials
+
+/// How a registry is asked.
+public struct RegistryOptions: Sendable {
+    /// Which image of several is wanted.
+    public var platform: Platform
+    public var insecureSkipVerify: Bool
+    /// Plain HTTP is tried where HTTPS isn't spoken; on loopback it always is.
+    public var allowHTTP: Bool
+    /// How many layers are downloaded at once.
+    public var jobs: Int
+    public var credential: Credential?
+    public var version: ProtocolVersion
+
+    /// Which of the two protocols is spoken.
+    public enum ProtocolVersion: String, Sendable, CaseIterable {
+        case v1, v2
+        /// The second; where a registry doesn't speak it, or hasn't the image there, the first.
+        case auto
+    }
+
+    public init(
+        platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3, credential: Credential? = nil,
+        version: ProtocolVersion = .auto
+    ) {
+        self.version = version
+        self.credential = credential
+        self.platform = platform
+        self.insecureSkipVerify = insecureSkipVerify
+        self.allowHTTP = allowHTTP
+        self.jobs = jobs
+    }
+}

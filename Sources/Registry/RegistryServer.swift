@@ -1,0 +1,111 @@
+import Digest
+import Files
+import Hashing
+import Reference
+import Threads
+import Transport
+
+/// The host that a reference names: how it is spoken to, whichever protocol it is. Safe to use from several threads.
+final class RegistryServer: Sendable {
+    let reference: ImageReference
+    let options: RegistryOptions
+    let http: HTTPClient
+    private let found = Monitor<String?>(nil)
+
+    init(_ reference: ImageReference, _ options: RegistryOptions) {
+        self.reference = reference
+        self.options = options
+        var transport = TransportOptions()
+        transport.insecureSkipVerify = options.insecureSkipVerify
+        transport.allowHTTP = options.allowHTTP
+        http = HTTPClient(transport)
+    }
+
+    /// Whether plain HTTP is fine: where it was allowed, and on this machine.
+    func mayBePlain(_ host: some StringProtocol) -> Bool {
+        options.allowHTTP || host == "localhost" || host.hasPrefix("127.") || host.hasPrefix("[::1]") || host == "::1"
+    }
+
+    /// Finds out whether HTTPS is spoken, or plain HTTP where that is allowed.
+    /// - Parameters:
+    ///   - path: what is asked for: `/v2/`.
+    ///   - judge: throws where an answer is none of the protocol's.
+    /// - Returns: `https://host:port`
+    func base(asking path: String, _ judge: (HTTPResponse) throws -> Void) throws -> String {
+        if let base = found.update({ $0 }) { return base }
+        let registry = reference.registry
+        let host = registry.hasPrefix("[") ? Substring(registry) : registry.prefix { $0 != ":" }
+        var failure: (any Error)?
+        for scheme in mayBePlain(host) ? ["https", "http"] : ["https"] {
+            guard let address = WebAddress("\(scheme)://\(registry)\(path)") else { continue }
+            do {
+                try judge(http.get(address, limit: 1 << 20).response)
+                let base = "\(scheme)://\(registry)"
+                found.update { $0 = base }
+                return base
+            } catch let error as TransportError {
+                // Where nobody listens both fail alike; where only HTTPS failed its reason is the one that helps.
+                failure = failure ?? error
+            }
+        }
+        throw failure ?? RegistryError.invalid(reference, reason: "\(registry) is no host")
+    }
+
+    /// Downloads into an empty file, and goes on where a broken transfer stopped.
+    ///
+    /// - Parameters:
+    ///   - what: as messages call it.
+    ///   - size: bytes that there must be; nil where that isn't known.
+    ///   - expected: digest of all bytes after `prefix`; nil where that isn't known.
+    ///   - progress: gets the bytes that are there; throws to give up.
+    ///   - request: asks, with more headers, and passes the body on.
+    func download(
+        _ what: String, size: Int?, expected: Digest?, prefix: [UInt8] = [], into file: OpenFile,
+        progress: @escaping (Int) throws -> Void,
+        request: ([(String, String)], (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse
+    ) throws {
+        func newHasher() -> StreamHasher {
+            let hasher = StreamHasher(expected?.algorithm ?? .sha256)
+            prefix.withUnsafeBytes { hasher.update($0) }
+            return hasher
+        }
+        var received = 0
+        var hasher = newHasher()
+        let response = try http.retrying {
+            var started = false
+            return try request(received > 0 ? [("Range", "bytes=\(received)-")] : []) { response, chunk in
+                if !started {
+                    started = true
+                    // A server that knows no ranges, or gives another one, begins anew.
+                    if received > 0, response.status != 206 || response.headers["content-range"]?.hasPrefix("bytes \(received)-") != true {
+                        guard response.status != 206 else { throw RegistryError.invalid(reference, reason: "the registry sends another part of \(what) than asked for") }
+                        (received, hasher) = (0, newHasher())
+                        try file.seek(to: 0)
+                    }
+                }
+                received += chunk.count
+                if let size, received > size { throw RegistryError.wrongSize(reference, what: what, expected: size, actual: received) }
+                hasher.update(chunk)
+                try file.write(chunk)
+                try progress(received)
+            }
+        } response: {
+            $0
+        }
+        guard response.isSuccess else { throw refusal(response, what: what) }
+        if let size, received != size { throw RegistryError.wrongSize(reference, what: what, expected: size, actual: received) }
+        if let expected, case let actual = hasher.finish(), actual != expected {
+            throw RegistryError.wrongDigest(reference, what: what, expected: expected, actual: actual)
+        }
+    }
+
+    // MARK: Refusals
+
+    func refusal(_ response: HTTPResponse, what: String) -> RegistryError {
+        if [401, 403].contains(response.status) { return .denied(reference, reason: reason(response), hasCredential: options.credential != nil) }
+        return .refused(reference, what: what, status: response.status, reason: reason(response))
+    }
+
+    /// What a registry says of an error.
+    func reason(_ response: HTTPResponse) -> String { ErrorDocument.reason(response.errorBody) }
+}

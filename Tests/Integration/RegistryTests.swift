@@ -1,0 +1,155 @@
+import Foundation
+import Testing
+
+private let ready = Lab.has("docker-registry") && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("python3")
+
+/// Registries of every kind: the real one with each way to log in, one of the first version, and one that misbehaves.
+@Suite(.enabled(if: ready, "needs docker-registry, skopeo, umoci and python3 (make setup)"))
+struct RegistryTests {
+    /// The hash of the uncompressed rootfs, without the manifest, which says where the image came from.
+    private func rootfs(_ place: Place, _ command: String) throws -> String {
+        let outcome = try place.shell(
+            """
+            docker2aci --quiet --compression=none -o image.aci \(command) && size=$(tar -xOf image.aci manifest | wc -c)
+            tail -c +$((512 + (size + 511) / 512 * 512 + 1)) image.aci | sha256sum; rm -f image.aci
+            """)
+        #expect(outcome.status == 0 && outcome.errors == "", "\(command): \(outcome)")
+        return outcome.output
+    }
+
+    private func expectRefusal(_ place: Place, _ command: String, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let before = place.names()
+        let outcome = try place.shell("docker2aci \(command)")
+        #expect(outcome.status == 1 && outcome.output == "", "\(command): \(outcome)", sourceLocation: sourceLocation)
+        #expect((1...3).contains(outcome.errors.split(separator: "\n").count), "\(command): \(outcome.errors)", sourceLocation: sourceLocation)
+        for word in words { #expect(outcome.errors.contains(word), "\(command): \(outcome.errors)", sourceLocation: sourceLocation) }
+        #expect(place.names() == before, sourceLocation: sourceLocation)
+    }
+
+    @Test func whatCanBeSurvivedIs() throws {
+        let place = try Place()
+        let server = try FixtureRegistry(try Place())
+        let expected = try rootfs(place, server.archive)
+        for kind in ["plain", "reset", "no-range", "busy", "flaky", "redirect", "drip", "expiring"] {
+            #expect(try rootfs(place, "\(server.address)/\(kind)/image") == expected, "\(kind)")
+        }
+        let requests = server.requests
+        // Broken off twice, gone on where it stopped.
+        #expect(requests.filter { $0.contains("/reset/") && $0.contains(#""range": "bytes="#) }.count >= 2)
+        #expect(requests.contains { $0.contains("/elsewhere/") && $0.contains("signature=") })
+        // A token that expired in between was renewed.
+        #expect(requests.filter { $0.contains("token?") && $0.contains("expiring") }.count >= 2)
+    }
+
+    @Test func whatCannotBeSurvivedIsNamed() throws {
+        let place = try Place()
+        let server = try FixtureRegistry(try Place())
+        for (kind, words) in [
+            ("truncated", "/v2/truncated/image/blobs/sha256:"), ("wrong-bytes", "has the digest sha256:"), ("shorter", "bytes, not"), ("longer", "bytes, not"),
+            ("loop", "redirects without end"), ("endless", "bytes, not"), ("html", "can't be understood"), ("huge", "longer than"),
+            ("dead", "UNAVAILABLE: down for the night"), ("liar", "has the digest sha256:"),
+        ] {
+            try expectRefusal(place, "\(server.address)/\(kind)/image", words)
+            #expect(try place.run("d2a", "fetch", "\(server.address)/\(kind)/image").status == 254, "\(kind)")
+            try place.expectNothingLeft()
+            try FileManager.default.removeItem(atPath: place.store)
+        }
+        try expectRefusal(place, "--max-size=100M \(server.address)/bomb/image", "--max-size")
+    }
+
+    @Test func credentialsGoWhereTheyBelong() throws {
+        let place = try Place()
+        let server = try FixtureRegistry(try Place())
+        let expected = try rootfs(place, server.archive)
+        let image = "\(server.address)/private/image"
+        try expectRefusal(place, image, "doesn't let us read private/image", "--creds")
+        try expectRefusal(place, "--creds=user:wrong-password \(image)", "doesn't let us read", "isn't good for it")
+        try expectRefusal(place, "--creds=nonsense \(image)", "USER:PASSWORD")
+        for command in ["--creds=user:the-password \(image)", "-creds user:the-password \(image)", "--creds user:the-password \(server.address)/basic/image"] {
+            #expect(try rootfs(place, command) == expected, "\(command)")
+        }
+        let file = place.path + "/auth.json"
+        let auth = Data("user:the-password".utf8).base64EncodedString()
+        try #"{"auths":{"\#(server.address)":{"auth":"\#(auth)"}}}"#.write(toFile: file, atomically: true, encoding: .utf8)
+        // As root, the helper that fetches may not read this file itself.
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
+        #expect(try place.shell("REGISTRY_AUTH_FILE=\(file) d2a fetch \(image) | cut -c1-7").output == "sha512-\n")
+        try #"{"auths":{"\#(server.address)":{"identitytoken":"the-identity-token"}}}"#.write(toFile: file, atomically: true, encoding: .utf8)
+        #expect(try place.shell("REGISTRY_AUTH_FILE=\(file) docker2aci --quiet \(server.address)/identity/image; ls *.aci").output == "identity-image-latest.aci\n")
+        // The credential went to the token service alone, the token to the registry alone, and neither to where that redirects.
+        for request in server.requests where request.contains(auth) { #expect(request.contains("/token?") || request.contains("/v2/basic/"), "\(request)") }
+        for request in server.requests where request.contains("Bearer ") { #expect(request.contains("/v2/"), "\(request)") }
+    }
+
+    @Test func secretsAreNotSeen() throws {
+        let place = try Place()
+        let server = try FixtureRegistry(try Place())
+        // The layers drip: there is time to look at all processes. The script is in a file, or it would see itself.
+        try """
+        look() { sleep 0.4; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'the-pass[w]ord'; }
+        while read -r command; do $command >>out 2>&1 </dev/null & look; wait; done <commands
+        grep -e the-password -e token- -e \(Data("user:the-password".utf8).base64EncodedString()) out
+        """.write(toFile: place.path + "/script", atomically: true, encoding: .utf8)
+        try """
+        docker2aci --debug --creds user:the-password \(server.address)/drip/image
+        d2a fetch --creds=user:the-password \(server.address)/drip/image
+        docker2aci --debug -creds=user:the-password \(server.address)/private/none:x
+        docker2aci --debug --creds user:the-password \(server.address)/basic/html:x
+
+        """.write(toFile: place.path + "/commands", atomically: true, encoding: .utf8)
+        let outcome = try place.shell("bash script")
+        #expect(outcome.output == "0\n0\n0\n0\n", "\(outcome)")
+        #expect(try String(contentsOfFile: place.path + "/out", encoding: .utf8).contains("sha512-"))
+    }
+
+    @Test func theFirstVersionOfRegistries() throws {
+        let place = try Place()
+        let server = try FixtureRegistry(try Place())
+        let expected = try rootfs(place, server.archive)
+        for command in [
+            "\(server.oldAddress)/old/image", "\(server.oldAddress)/list/image", "--registry-version=v1 \(server.address)/old/image",
+            "\(server.oldAddress)/unsummed/image",
+        ] { #expect(try rootfs(place, command) == expected, "\(command)") }
+        let manifest = try place.shell(
+            "docker2aci --quiet \(server.oldAddress)/old/image; d2a image cat-manifest old-image-latest.aci | jq -r '.annotations[] | select(.name | endswith(\"imageid\")) | .value'"
+        )
+        #expect(manifest.output.split(separator: "\n").allSatisfy { $0.count == 64 } && manifest.output.split(separator: "\n").count == 2, "\(manifest)")
+        for (kind, words) in [
+            ("loop", "circle"), ("escape", "is not the id of an image"), ("orphan", "another parent"), ("damaged", "has the digest"), ("missing", "no repository"),
+        ] { try expectRefusal(place, "\(server.oldAddress)/\(kind)/image", words) }
+        try expectRefusal(place, "\(server.oldAddress)/old/image:none", "no tag none", "it has: latest")
+        try expectRefusal(place, "--registry-version=v2 \(server.oldAddress)/old/image", "doesn't answer as a registry does")
+        // The token and the cookie of the index went to the registry it names.
+        #expect(server.requests.filter { $0.contains("/layer") }.allSatisfy { $0.contains("Token signature=0123") && $0.contains("the-cookie") })
+    }
+
+    @Test func schemaOne() throws {
+        let place = try Place()
+        let server = try RegistryServer(try Place())
+        let fixture = try FixtureRegistry(try Place())
+        let archive = fixture.archive
+        try server.push(archive, as: "old/image:latest", "--format=v2s1")
+        let signed = try place.shell("curl -s http://\(server.address)/v2/old/image/manifests/latest | jq -r '.schemaVersion, (.signatures | length)'")
+        try #require(signed.output == "1\n1\n", "\(signed)")
+        let digest = try place.shell("curl -sI http://\(server.address)/v2/old/image/manifests/latest | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'").output
+            .trimmingCharacters(in: .newlines)
+        let expected = try rootfs(place, archive)
+        #expect(try rootfs(place, "\(server.address)/old/image") == expected)
+        #expect(try rootfs(place, "\(server.address)/old/image@\(digest)") == expected)
+        let manifest = try place.shell(
+            "docker2aci --quiet \(server.address)/old/image; d2a image cat-manifest old-image-latest.aci | jq -r '.annotations[] | select(.name | test(\"docker/(imageid|manifesthash)\")) | .value'"
+        )
+        #expect(manifest.output.contains(digest) && manifest.output.split(separator: "\n").contains { $0.count == 64 }, "\(manifest)")
+    }
+
+    @Test(.enabled(if: Lab.has("htpasswd"), "needs htpasswd (make setup)"))
+    func passwordsOfTheRealRegistry() throws {
+        let (place, elsewhere) = (try Place(), try Place())
+        try #require(try elsewhere.shell("htpasswd -Bbn user the-password >passwords").status == 0)
+        let server = try RegistryServer(elsewhere, options: "auth: {htpasswd: {realm: here, path: \(elsewhere.path)/passwords}}\n")
+        try server.push(Lab.busybox, as: "library/busybox:latest", "--dest-creds=user:the-password")
+        try expectRefusal(place, "\(server.address)/library/busybox", "doesn't let us read")
+        try expectRefusal(place, "--creds=user:wrong \(server.address)/library/busybox", "doesn't let us read")
+        #expect(try rootfs(place, "--creds=user:the-password \(server.address)/library/busybox") == rootfs(place, Lab.busybox))
+    }
+}
