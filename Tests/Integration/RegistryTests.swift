@@ -125,7 +125,7 @@ struct RegistryTests {
 
     @Test func schemaOne() throws {
         let place = try Place()
-        let server = try RegistryServer(try Place())
+        let server = try RegistryServer(try Place(), options: "compatibility: {schema1: {enabled: true}}\n")
         let fixture = try FixtureRegistry(try Place())
         let archive = fixture.archive
         try server.push(archive, as: "old/image:latest", "--format=v2s1")
