@@ -53,11 +53,14 @@ let package = Package(
         module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Subprocess"]),
 
         // From a reference to an image: names, networks, archives, layers.
-        module("Transport", ["Diagnostics", "Threads", "CCurl"]),
+        module("Location", ["Diagnostics", "Files", "Reference"]),
+        module("Transport", ["Diagnostics", "Files", "Threads", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
-        module("Registry", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
+        module("Manifests", ["Diagnostics", "Digest", "Image", "AppC"]),
+        module("Registry", ["Manifests", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),
-        module("DockerArchive", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "AppC", "Archive"]),
+        module("SavedImage", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "Manifests", "AppC", "Archive"]),
+        module("Engine", ["Diagnostics", "Files", "AppC", "Transport"]),
 
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
@@ -75,7 +78,8 @@ let package = Package(
         module(
             "ImageCommands",
             [
-                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Image", "Registry", "DockerArchive", "AppC", "Archive",
+                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Image", "Location", "Manifests", "Registry", "SavedImage",
+                "Engine", "AppC", "Archive",
                 "Squash", "Conversion", "ACI", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
@@ -86,7 +90,10 @@ let package = Package(
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
         .executableTarget(
             name: "d2a",
-            dependencies: ["Diagnostics", "Digest", "Files", "AppC", "Reference", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Program", argumentParser],
+            dependencies: [
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Program",
+                argumentParser,
+            ],
             swiftSettings: strict),
 
         .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
@@ -94,7 +101,7 @@ let package = Package(
         tests("AppCTests", ["AppC"]),
         tests("CredentialsTests", ["Credentials"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
-        tests("RegistryTests", ["Registry", "Transport", "Hashing", "Files"]),
+        tests("RegistryTests", ["Manifests", "Registry", "Transport", "Hashing", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),

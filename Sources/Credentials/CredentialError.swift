@@ -8,7 +8,8 @@ public enum CredentialError: DiagnosedError, Equatable {
 
     public var diagnosis: Diagnosis {
         switch self {
-        case .badFile(let path): Diagnosis("\(path) can't be understood", hint: "it should be what docker login writes, or rkt's auth.d: mend it or move it away")
+        case .badFile(let path):
+            Diagnosis("\(path) can't be understood", hint: "it should be what docker login writes, or rkt's auth.d: mend it or move it away")
         case .badHelper(let name, let reason):
             Diagnosis("the credential helper docker-credential-\(name) doesn't work: \(reason)", hint: "install it, or take it out of the Docker configuration")
         case .badOption: Diagnosis("--creds must be USER:PASSWORD", hint: "or log in with docker login, whose file is read")

@@ -42,7 +42,9 @@ public struct CredentialFiles {
         for directory in ["/etc/d2a", "/etc/rkt", "/usr/lib/d2a", "/usr/lib/rkt"].map({ root + $0 + "/auth.d" }) {
             for name in ((try? Directory.open(directory).names()) ?? []).sorted() where name.hasSuffix(".json") {
                 let path = "\(directory)/\(name)"
-                guard let document = try read(path), document["rktKind"]?.string == "dockerAuth", case .array(let registries)? = document["registries"] else { continue }
+                guard let document = try read(path), document["rktKind"]?.string == "dockerAuth", case .array(let registries)? = document["registries"] else {
+                    continue
+                }
                 guard registries.compactMap(\.string).contains(where: { names.contains(Self.key($0)) }) else { continue }
                 guard let user = document["credentials"]?["user"]?.string, let password = document["credentials"]?["password"]?.string else {
                     throw CredentialError.badFile(path: path)

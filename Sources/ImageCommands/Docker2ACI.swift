@@ -16,7 +16,9 @@ public struct Docker2ACI: ParsableCommand {
         commandName: "docker2aci",
         abstract: "Convert a Docker image to an App Container Image.",
         discussion: """
-            IMAGE is a name (busybox, docker://localhost:5000/a/b:tag) or a file that docker save wrote. The ACI is written to the \
+            IMAGE is a name (busybox, docker://localhost:5000/a/b:tag), a file that docker save wrote (docker-archive:FILE[:NAME]), an \
+            OCI layout (oci:DIRECTORY[:REF], oci-archive:FILE[:REF]), an image of the Docker engine (docker-daemon:NAME), or - for \
+            standard input. The ACI is written to the \
             working directory and named after the image. Options may be written with one dash or two, values after = or a blank.
 
             Exit status: 0 converted, 1 failed, 2 wrong usage.

@@ -9,6 +9,7 @@ import Digest
 import Files
 import Glibc
 import Hashing
+import Location
 import Program
 import Render
 import Store
@@ -25,12 +26,12 @@ public struct ImageHelper: ParsableCommand {
 }
 
 /// Fetches an image and writes its ACI. Descriptors: 3 the file to write, 4 the report, 5 a directory for temporary files,
-/// and 6 the archive where the image is a file, or the credential for the registry where there is one.
+/// and 6 the file or directory where the image is, or the credential for the registry where there is one.
 struct FetchHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "fetch")
 
     @Argument var image: String
-    @Flag(help: "The image is a file, open as descriptor 6.") var file = false
+    @Flag(help: "Where the image is was opened as descriptor 6.") var opened = false
     @Flag(help: "A credential is in the file open as descriptor 6.") var credential = false
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
@@ -42,16 +43,19 @@ struct FetchHelper: ParsableCommand {
         let scratch = Directory(descriptor: 5, path: "the store")
         // A relative path reaches the scratch directory even where its parents are closed to this user.
         guard fchdir(5) == 0 else { throw FileError("enter", scratch.path) }
+        var place: (any DescriptorOwner)? = opened ? OpenFile(descriptor: 6, path: image) : nil
+        // The engine's socket is not for everyone; what comes out of it is only kept for now.
+        if !opened, case .engine(let name) = try ImageLocation(image) { place = try SourceOptions.archive(ofEngine: name, scratch: scratch) }
         try becomeNobody(handingOver: [3, 5])
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
         let secret = credential ? try CanonicalJSON.decode(Credential.self, from: OpenFile(descriptor: 6, path: "the credential").readAll(limit: 1 << 20)) : nil
-        let opened = try source.open(
-            image, file: file ? OpenFile(descriptor: 6, path: image) : nil, credential: { _ in secret }, scratch: scratch, events: progress.handle)
+        let image = try source.open(
+            image, opened: place, credential: { _ in secret }, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
-        let result = try Converter(opened, limits: limits).convert {
+        let result = try Converter(image, limits: limits).convert {
             try output.restart()
             let hashers = (StreamHasher(.sha512), StreamHasher(.sha256))
             (sha512, sha256) = hashers

@@ -1,9 +1,13 @@
 import ArgumentParser
 import Credentials
 import Diagnostics
-import DockerArchive
+import Engine
+import SavedImage
 import Files
+import Glibc
 import Image
+import Location
+import Manifests
 import Reference
 import Registry
 
@@ -30,22 +34,39 @@ public struct SourceOptions: ParsableArguments {
     public init() {}
 
     /// - Parameters:
-    ///   - image: a file that exists, or a name.
-    ///   - file: the file, where somebody with more rights has opened it.
+    ///   - image: where it is, as people write it.
+    ///   - opened: the file or directory, where somebody with more rights has opened it.
     ///   - credential: finds out how to log in to a registry.
     public func open(
-        _ image: String, file: OpenFile? = nil, credential: (ImageReference) throws -> Credential?, scratch: Directory,
+        _ image: String, opened: (any DescriptorOwner)? = nil, credential: (ImageReference) throws -> Credential?, scratch: Directory,
         events: @escaping @Sendable (SourceEvent) -> Void
     ) throws -> any ImageSource {
-        if let file { return try DockerArchiveSource(file, path: image, image: imageInFile, scratch: scratch) }
-        if OpenFile.isFile(image) {
-            return try DockerArchiveSource(OpenFile.open(image), path: image, image: imageInFile, scratch: scratch)
+        let platform = try platform.map { try Platform($0) } ?? .current
+        let location = try ImageLocation(image, opened: opened)
+        let opened = try opened ?? location.open()
+        switch location {
+        case .registry(let reference):
+            let options = RegistryOptions(
+                platform: platform, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp, jobs: max(1, jobs),
+                credential: try credential(reference), version: registryVersion)
+            return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
+        case .file(let path, let name):
+            let file = OpenFile(descriptor: dup(opened!.descriptor), path: path)
+            return try SavedImage.open(file, path: path == "-" ? "standard input" : path, image: imageInFile ?? name, platform: platform, scratch: scratch)
+        case .directory(let path, let name):
+            let directory = Directory(descriptor: dup(opened!.descriptor), path: path)
+            return try SavedImage.open(directory, path: path, image: imageInFile ?? name, platform: platform)
+        case .engine(let name):
+            let file = try opened.map { OpenFile(descriptor: dup($0.descriptor), path: name) } ?? Self.archive(ofEngine: name, scratch: scratch)
+            return try SavedImage.open(file, path: name, image: nil, platform: platform, scratch: scratch)
         }
-        let reference = try ImageReference(image)
-        let options = RegistryOptions(
-            platform: try platform.map { try Platform($0) } ?? .current, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp,
-            jobs: max(1, jobs), credential: try credential(reference), version: registryVersion)
-        return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
+    }
+
+    /// An image of the Docker engine, as an archive.
+    static func archive(ofEngine name: String, scratch: Directory) throws -> OpenFile {
+        let file = try scratch.unnamedFile()
+        try EngineArchive.fetch(name, into: file)
+        return file
     }
 }
 

@@ -4,6 +4,7 @@ import Digest
 import Files
 import Glibc
 import Hashing
+import Manifests
 import Reference
 import Threads
 import Transport
@@ -155,7 +156,9 @@ final class RegistryClient: Sendable {
             if case .basic(let encoded)? = options.credential { secrets = [("Authorization", "Basic \(encoded)")] }
             answer = try http.get(address, secrets: secrets, limit: 1 << 20)
         }
-        guard answer.response.isSuccess else { throw RegistryError.denied(reference, reason: server.reason(answer.response), hasCredential: options.credential != nil) }
+        guard answer.response.isSuccess else {
+            throw RegistryError.denied(reference, reason: server.reason(answer.response), hasCredential: options.credential != nil)
+        }
         guard let document = try? CanonicalJSON.decode(TokenDocument.self, from: answer.body), document.token ?? document.access_token != nil else {
             throw RegistryError.invalid(reference, reason: "the token service at \(WebAddress(realm)?.host ?? "") gives no token")
         }

@@ -19,8 +19,6 @@ public enum RegistryError: DiagnosedError, Equatable {
     case wrongSize(ImageReference, what: String, expected: Int, actual: Int)
     /// An answer that can't be understood.
     case invalid(ImageReference, reason: String)
-    case noSuchPlatform(ImageReference, wanted: Platform, available: [Platform])
-    case badPlatform(String)
 
     public var diagnosis: Diagnosis {
         switch self {
@@ -38,7 +36,8 @@ public enum RegistryError: DiagnosedError, Equatable {
             Diagnosis(
                 "\(reference.registry) doesn't let us read \(reference.repository)\(reason.isEmpty ? "" : ": \(reason)")",
                 hint: hasCredential
-                    ? "it doesn't exist, or your credential isn't good for it" : "it is private, or it doesn't exist: docker login or --creds USER:PASSWORD may help")
+                    ? "it doesn't exist, or your credential isn't good for it"
+                    : "it is private, or it doesn't exist: docker login or --creds USER:PASSWORD may help")
         case .refused(let reference, let what, let status, let reason):
             Diagnosis(
                 "\(reference.registry) answers \(status) for \(what)\(reason.isEmpty ? "" : ": \(reason)")",
@@ -52,9 +51,6 @@ public enum RegistryError: DiagnosedError, Equatable {
                 "\(what) of \(reference) has \(actual) bytes, not \(expected)",
                 hint: "the registry, or something between, damages what it sends: nothing was kept")
         case .invalid(let reference, let reason): Diagnosis("\(reference): \(reason)", hint: "this is not an image that d2a knows, or not a registry")
-        case .noSuchPlatform(let reference, let wanted, let available):
-            Diagnosis("\(reference) has no image for \(wanted)", hint: "choose with --platform from: \(available.map(\.description).joined(separator: ", "))")
-        case .badPlatform(let text): Diagnosis("\"\(text)\" is not a platform", hint: "platforms look like linux/amd64 or linux/arm/v7")
         }
     }
 }

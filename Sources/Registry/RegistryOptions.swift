@@ -1,4 +1,5 @@
 import Credentials
+import Manifests
 
 /// How a registry is asked.
 public struct RegistryOptions: Sendable {

@@ -78,7 +78,9 @@ final class RegistryServer: Sendable {
                     started = true
                     // A server that knows no ranges, or gives another one, begins anew.
                     if received > 0, response.status != 206 || response.headers["content-range"]?.hasPrefix("bytes \(received)-") != true {
-                        guard response.status != 206 else { throw RegistryError.invalid(reference, reason: "the registry sends another part of \(what) than asked for") }
+                        guard response.status != 206 else {
+                            throw RegistryError.invalid(reference, reason: "the registry sends another part of \(what) than asked for")
+                        }
                         (received, hasher) = (0, newHasher())
                         try file.seek(to: 0)
                     }

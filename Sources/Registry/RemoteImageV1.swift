@@ -94,7 +94,9 @@ struct RemoteImageV1: RemoteImage {
         let (response, _) = try server.http.get(address, headers: [("X-Docker-Token", "true")], secrets: secrets, limit: limit)
         if response.status == 404 { throw RegistryError.repositoryNotFound(server.reference) }
         guard response.isSuccess else { throw server.refusal(response, what: "the images of \(server.reference.repository)") }
-        let hosts = response.headers.all("x-docker-endpoints").flatMap { $0.split(separator: ",") }.map { $0.filter { !$0.isWhitespace } }.filter { !$0.isEmpty }
+        let hosts = response.headers.all("x-docker-endpoints").flatMap { $0.split(separator: ",") }.map { $0.filter { !$0.isWhitespace } }.filter {
+            !$0.isEmpty
+        }
         let cookies = response.headers.all("set-cookie").compactMap { $0.split(separator: ";").first }.map { $0.drop { $0 == " " } }
         return Access(
             endpoints: hosts.isEmpty ? [base] : hosts.map { "\(address.scheme)://\($0)" }, token: response.headers["x-docker-token"],

@@ -12,6 +12,8 @@ public struct TransportOptions: Sendable {
     public var connectTimeout = 20
     /// Seconds without a byte after which a transfer has broken off.
     public var stallTimeout = 60
+    /// Connections go to this socket, whatever the address says.
+    public var unixSocket: String?
     /// How often a request that failed in passing (429, 5xx, a broken connection) is made again.
     public var retries = 4
     /// Seconds before the first repetition; doubled for each further one.
@@ -151,6 +153,7 @@ public final class HTTPClient: Sendable {
         _ = curl_shim_set_text(curl, CURLOPT_PROTOCOLS_STR, "http,https")
         _ = curl_shim_set_list(curl, CURLOPT_HTTPHEADER, list)
         _ = curl_shim_set_text(curl, CURLOPT_USERAGENT, "d2a/0.1")
+        if let path = options.unixSocket { _ = curl_shim_set_text(curl, CURLOPT_UNIX_SOCKET_PATH, path) }
         if let form { _ = curl_shim_set_text(curl, CURLOPT_COPYPOSTFIELDS, form) }
         _ = curl_shim_set_long(curl, CURLOPT_NOSIGNAL, 1)
         _ = curl_shim_set_long(curl, CURLOPT_CONNECTTIMEOUT, options.connectTimeout)

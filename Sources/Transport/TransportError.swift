@@ -27,6 +27,14 @@ public enum TransportError: DiagnosedError, Equatable {
         }
     }
 
+    /// What happened, without the address.
+    public var reason: String {
+        switch self {
+        case .unreachable(_, let reason), .insecure(_, let reason), .interrupted(_, let reason), .badRedirect(_, let reason): reason
+        case .tooLong(_, let limit): "the answer is longer than \(limit) bytes"
+        }
+    }
+
     /// Whether the same request may do better a moment later.
     public var isPassing: Bool {
         switch self {

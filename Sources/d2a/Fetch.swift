@@ -4,6 +4,7 @@ import Credentials
 import Digest
 import Files
 import Glibc
+import Location
 import Reference
 import Store
 import Subprocess
@@ -12,7 +13,10 @@ import Subprocess
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Fetch images into the store and print their IDs.",
-        discussion: "IMAGE is a name (busybox, docker://localhost:5000/a/b:tag) or a file that docker save wrote.")
+        discussion: """
+            IMAGE is a name (busybox, docker://localhost:5000/a/b:tag), a file that docker save wrote (docker-archive:FILE[:NAME]), an OCI layout \
+            (oci:DIRECTORY[:REF], oci-archive:FILE[:REF]), an image of the Docker engine (docker-daemon:NAME), or - for standard input.
+            """)
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: FetchOptions
@@ -57,18 +61,18 @@ extension ImageStore {
     ///
     /// The helper gets a file to write, a pipe to report by and a directory for temporary files, and no path of the store.
     func fetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
-        let archive = OpenFile.isFile(image) ? try OpenFile.open(image) : nil
-        let reference = archive == nil ? try ImageReference(image) : nil
+        let location = try ImageLocation(image)
+        let opened = try location.open()
         let workspace = try Workspace(self)
         let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
         let report = try workspace.directory.unnamedFile()
         var arguments = ["fetch"] + options.arguments
         var descriptors: [any DescriptorOwner] = [blob, report, workspace.directory]
-        if let archive {
-            arguments.append("--file")
-            descriptors.append(archive)
-        } else if let reference, let credential = try Credential(option: options.creds, for: reference) {
+        if let opened {
+            arguments.append("--opened")
+            descriptors.append(opened)
+        } else if let reference = location.reference, let credential = try Credential(option: options.creds, for: reference) {
             // In a file without a name: the helper may not read ours, and words of a command line can be seen.
             let secret = try workspace.directory.unnamedFile()
             try secret.write(CanonicalJSON.text(credential))
@@ -90,7 +94,7 @@ extension ImageStore {
         guard let id = ImageID(result.id) else { throw StoreError.damaged(path: "the helper's report") }
         let record = ImageRecord(
             id: result.id, sha256: result.sha256, name: manifest.name, version: manifest.label("version"), size: try blob.size(), importTime: time(nil))
-        try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: reference)
+        try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: location.reference)
         return id
     }
 }

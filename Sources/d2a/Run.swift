@@ -4,6 +4,7 @@ import Diagnostics
 import Digest
 import Files
 import Glibc
+import Location
 import Pod
 import Program
 import Reference
@@ -111,7 +112,7 @@ extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
     func findOrFetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
         if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
-        if OpenFile.isFile(image) { return try fetch(image, options) }
-        return try resolve(ImageReference(image)) ?? fetch(image, options)
+        guard let reference = try ImageLocation(image).reference else { return try fetch(image, options) }
+        return try resolve(reference) ?? fetch(image, options)
     }
 }

@@ -20,7 +20,8 @@ import Testing
     }
 
     @Test func dockersFile() throws {
-        let file = #"{"auths":{"https://index.docker.io/v1/":{"auth":"aHVi"},"r.example:5000":{"username":"u","password":"p"},"t.example":{"auth":"x","identitytoken":"id"}}}"#
+        let file =
+            #"{"auths":{"https://index.docker.io/v1/":{"auth":"aHVi"},"r.example:5000":{"username":"u","password":"p"},"t.example":{"auth":"x","identitytoken":"id"}}}"#
         for (registry, expected) in [
             ("registry-1.docker.io", Credential.basic("aHVi")), ("r.example:5000", Credential(user: "u", password: "p")),
             ("t.example", Credential.identityToken("id")), ("r.example", nil),
@@ -42,8 +43,10 @@ import Testing
             try write(#"{"auths":{"one":{"auth":"2"},"two":{"auth":"2"}}}"#, "home/.docker/config.json")
             try write(#"{"auths":{"two":{"auth":"3"},"three":{"auth":"3"}}}"#, "run/containers/auth.json")
             try write(#"{"https://three/v1/":{"auth":"4"},"four":{"auth":"4"}}"#, "home/.dockercfg")
-            try write(#"{"rktKind":"dockerAuth","rktVersion":"v1","registries":["four","five"],"credentials":{"user":"u","password":"p"}}"#, "etc/rkt/auth.d/x.json")
-            try write(#"{"rktKind":"auth","rktVersion":"v1","domains":["five"],"type":"basic","credentials":{"user":"n","password":"n"}}"#, "etc/rkt/auth.d/a.json")
+            try write(
+                #"{"rktKind":"dockerAuth","rktVersion":"v1","registries":["four","five"],"credentials":{"user":"u","password":"p"}}"#, "etc/rkt/auth.d/x.json")
+            try write(
+                #"{"rktKind":"auth","rktVersion":"v1","domains":["five"],"type":"basic","credentials":{"user":"n","password":"n"}}"#, "etc/rkt/auth.d/a.json")
         }
         let variables = ["REGISTRY_AUTH_FILE": place + "/auth.json", "XDG_RUNTIME_DIR": place + "/run"]
         for (registry, expected) in [("one", "1"), ("two", "2"), ("three", "3"), ("four", "4"), ("five", "dTpw")] {
@@ -53,11 +56,14 @@ import Testing
     }
 
     @Test func helpers() throws {
-        let helper = "#!/bin/sh\nread server\ncase $server in\n*v1/) echo '{\"Username\":\"<token>\",\"Secret\":\"t\"}';;\nr.*) echo '{\"Username\":\"u\",\"Secret\":\"p\"}';;\nbad) echo nonsense;;\n*) echo credentials not found; exit 1;; esac\n"
+        let helper =
+            "#!/bin/sh\nread server\ncase $server in\n*v1/) echo '{\"Username\":\"<token>\",\"Secret\":\"t\"}';;\nr.*) echo '{\"Username\":\"u\",\"Secret\":\"p\"}';;\nbad) echo nonsense;;\n*) echo credentials not found; exit 1;; esac\n"
         let path = getenv("PATH").map { String(cString: $0) } ?? ""
         setenv("PATH", "\(place)/bin:\(path)", 1)
         defer { setenv("PATH", path, 1) }
-        for (registry, expected) in [("registry-1.docker.io", Credential.identityToken("t")), ("r.example", Credential(user: "u", password: "p")), ("none", nil)] {
+        for (registry, expected) in [
+            ("registry-1.docker.io", Credential.identityToken("t")), ("r.example", Credential(user: "u", password: "p")), ("none", nil),
+        ] {
             try write(helper, "bin/docker-credential-d2atest", mode: 0o755)
             try write(#"{"credsStore":"d2atest"}"#, "home/.docker/config.json")
             #expect(try find(registry) == expected)

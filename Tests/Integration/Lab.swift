@@ -143,7 +143,8 @@ final class RegistryServer {
     }
 
     func push(_ archive: String, as name: String, _ options: String...) throws {
-        let outcome = try Lab.run("skopeo", ["copy", "-q", "--dest-tls-verify=false"] + options + ["docker-archive:" + archive, "docker://\(address)/\(name)"])
+        let outcome = try Lab.run(
+            "skopeo", ["copy", "-q", "--dest-tls-verify=false"] + options + ["docker-archive:" + archive, "docker://\(address)/\(name)"])
         try #require(outcome.status == 0, "\(outcome.errors)")
     }
 }

@@ -75,7 +75,8 @@ struct RegistryTests {
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
         #expect(try place.shell("REGISTRY_AUTH_FILE=\(file) d2a fetch \(image) | cut -c1-7").output == "sha512-\n")
         try #"{"auths":{"\#(server.address)":{"identitytoken":"the-identity-token"}}}"#.write(toFile: file, atomically: true, encoding: .utf8)
-        #expect(try place.shell("REGISTRY_AUTH_FILE=\(file) docker2aci --quiet \(server.address)/identity/image; ls *.aci").output == "identity-image-latest.aci\n")
+        #expect(
+            try place.shell("REGISTRY_AUTH_FILE=\(file) docker2aci --quiet \(server.address)/identity/image; ls *.aci").output == "identity-image-latest.aci\n")
         // The credential went to the token service alone, the token to the registry alone, and neither to where that redirects.
         for request in server.requests where request.contains(auth) { #expect(request.contains("/token?") || request.contains("/v2/basic/"), "\(request)") }
         for request in server.requests where request.contains("Bearer ") { #expect(request.contains("/v2/"), "\(request)") }
@@ -115,7 +116,8 @@ struct RegistryTests {
         )
         #expect(manifest.output.split(separator: "\n").allSatisfy { $0.count == 64 } && manifest.output.split(separator: "\n").count == 2, "\(manifest)")
         for (kind, words) in [
-            ("loop", "circle"), ("escape", "is not the id of an image"), ("orphan", "another parent"), ("damaged", "has the digest"), ("missing", "no repository"),
+            ("loop", "circle"), ("escape", "is not the id of an image"), ("orphan", "another parent"), ("damaged", "has the digest"),
+            ("missing", "no repository"),
         ] { try expectRefusal(place, "\(server.oldAddress)/\(kind)/image", words) }
         try expectRefusal(place, "\(server.oldAddress)/old/image:none", "no tag none", "it has: latest")
         try expectRefusal(place, "--registry-version=v2 \(server.oldAddress)/old/image", "doesn't answer as a registry does")
@@ -131,7 +133,8 @@ struct RegistryTests {
         try server.push(archive, as: "old/image:latest", "--format=v2s1")
         let signed = try place.shell("curl -s http://\(server.address)/v2/old/image/manifests/latest | jq -r '.schemaVersion, (.signatures | length)'")
         try #require(signed.output == "1\n1\n", "\(signed)")
-        let digest = try place.shell("curl -sI http://\(server.address)/v2/old/image/manifests/latest | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'").output
+        let digest = try place.shell("curl -sI http://\(server.address)/v2/old/image/manifests/latest | tr -d '\\r' | sed -n 's/^Docker-Content-Digest: //p'")
+            .output
             .trimmingCharacters(in: .newlines)
         let expected = try rootfs(place, archive)
         #expect(try rootfs(place, "\(server.address)/old/image") == expected)

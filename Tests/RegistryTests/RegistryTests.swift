@@ -1,3 +1,4 @@
+import Manifests
 import Testing
 import Transport
 
@@ -28,7 +29,7 @@ import Transport
         #expect(arm.suitability(of: Platform(os: "linux", architecture: "arm64", variant: "v8")) == 3)
         #expect(try Platform("linux/arm/v7").suitability(of: Platform(os: "linux", architecture: "arm", variant: "v6")) == 0)
         #expect(try Platform("linux/amd64").suitability(of: Platform(os: "windows", architecture: "amd64")) == 0)
-        #expect(throws: RegistryError.badPlatform("amd64")) { try Platform("amd64") }
+        #expect(throws: SourceError.badPlatform("amd64")) { try Platform("amd64") }
     }
 }
 

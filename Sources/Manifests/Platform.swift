@@ -13,7 +13,7 @@ public struct Platform: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Reads `os/arch[/variant]`.
-    public init(_ text: String) throws(RegistryError) {
+    public init(_ text: String) throws(SourceError) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard (2...3).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }) else { throw .badPlatform(text) }
         self.init(os: parts[0], architecture: parts[1], variant: parts.count == 3 ? parts[2] : nil)
@@ -33,7 +33,7 @@ public struct Platform: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(os)/\(architecture)" + (variant.map { "/\($0)" } ?? "") }
 
     /// How well an offer suits: 0 not at all; the more the better.
-    func suitability(of offer: Platform) -> Int {
+    public func suitability(of offer: Platform) -> Int {
         guard os == offer.os, architecture == offer.architecture else { return 0 }
         // Every 64-bit ARM is v8: writing it or not is the same.
         let (wanted, offered) = architecture == "arm64" ? (variant ?? "v8", offer.variant ?? "v8") : (variant, offer.variant)

@@ -1,0 +1,27 @@
+import Files
+import Image
+import Manifests
+
+/// Finds out what kind of saved image a file or a directory is.
+public enum SavedImage {
+    /// - Parameters:
+    ///   - path: what messages call the file.
+    ///   - image: which of several: `NAME[:TAG]`, or an OCI layout's `ref.name`.
+    ///   - scratch: where a compressed archive is unpacked, to a file without a name.
+    /// - Throws: ``SavedImageError``, `SourceError`, `FileError`, `ArchiveError`.
+    public static func open(_ file: OpenFile, path: String, image: String?, platform: Platform, scratch: Directory) throws -> any ImageSource {
+        let tree = try ArchiveTree(file, path: path, scratch: scratch)
+        // Docker 25 and later write both; the first has all names.
+        if let manifest = try tree.bytes("manifest.json") { return try DockerArchiveSource(tree, manifest: manifest, image: image) }
+        if let index = try tree.bytes("index.json") { return try OCILayoutSource(tree, index: index, image: image, platform: platform) }
+        if try tree.blob("repositories") != nil || !tree.directories(with: "layer.tar").isEmpty { return try OldDockerArchiveSource(tree, image: image) }
+        throw SavedImageError.notAnImage(path: path)
+    }
+
+    /// An OCI layout.
+    public static func open(_ directory: Directory, path: String, image: String?, platform: Platform) throws -> any ImageSource {
+        let tree = DirectoryTree(directory: directory, path: path)
+        guard let index = try tree.bytes("index.json") else { throw SavedImageError.notALayout(path: path) }
+        return try OCILayoutSource(tree, index: index, image: image, platform: platform)
+    }
+}

@@ -1,0 +1,115 @@
+import Foundation
+import Testing
+
+private let ready = Lab.isRoot && Lab.has("dockerd") && Lab.has("skopeo") && Lab.has("docker-registry") && Lab.has("buildah")
+
+/// Every place that an image can come from, as real tools make it.
+@Suite(.enabled(if: ready, "needs root, dockerd, skopeo, buildah and docker-registry (make setup)"))
+struct SourceTests {
+    private static let functions = """
+        rootfs() {
+            docker2aci --quiet --compression=none -o image.aci "$@" || return; local size=$(tar -xOf image.aci manifest | wc -c)
+            tail -c +$((512 + (size + 511) / 512 * 512 + 1)) image.aci | sha256sum; rm image.aci
+        }
+        # As docker save wrote archives before 1.10: a directory for each image, and equal layers as links.
+        old() {
+            mkdir new old; tar -C new -xf $1; local parent= number=0 id layer
+            for layer in $(jq -r '.[0].Layers[]' new/manifest.json); do
+                id=$(echo $number $layer | sha256sum | cut -c1-64); number=$((number + 1)); mkdir old/$id; echo 1.0 >old/$id/VERSION
+                cp $(readlink -f new/$layer) old/$id/layer.tar
+                jq -c --arg id $id --arg parent "$parent" '{id: $id, architecture, os, config, created} + if $parent == "" then {} else {parent: $parent} end' \\
+                    new/$(jq -r '.[0].Config' new/manifest.json) >old/$id/json
+                parent=$id
+            done
+            printf '{"made":{"latest":"%s"}}' $parent >old/repositories; tar -C old -cf $2 .; rm -r new old
+        }
+
+        """
+
+    @Test func theSameImageFromEverywhere() throws {
+        let place = try Place()
+        let engine = try Engine(try Place())
+        let registry = try RegistryServer(try Place())
+        let image = try place.archive("mkdir bin etc; cp $BUSYBOX bin/large; echo a >etc/a; ln etc/a etc/b", "mkdir etc; touch etc/.wh.a; seq 1000 >etc/n")
+        try registry.push(image, as: "made:latest", "--format=v2s2")
+        try registry.push(image, as: "made:oci", "--format=oci")
+        let outcome = try place.shell(
+            Self.functions + """
+                export DOCKER_HOST=\(engine.socket)
+                docker load -q -i made.docker >/dev/null; docker save -o saved.docker made:latest; old made.docker old.docker
+                gzip -k made.docker; xz -k made.docker; zstd -q made.docker
+                skopeo copy -q docker-archive:made.docker oci:layout:latest; skopeo copy -q docker-archive:made.docker oci-archive:layout.tar:latest
+                skopeo copy -q --dest-compress-format zstd docker-archive:made.docker oci:zstd:one
+                skopeo copy -q docker-archive:made.docker oci:zstd:two
+                tar -C layout -cf ./bare.tar . ; touch empty
+                for source in made.docker docker-archive:made.docker docker-archive:made.docker:made:latest saved.docker old.docker made.docker.gz made.docker.xz \\
+                    made.docker.zst layout ./layout/ oci:layout oci:layout:latest oci-archive:layout.tar layout.tar oci-archive:layout.tar:latest ./bare.tar \\
+                    oci:zstd:one docker-daemon:made docker-daemon:made:latest docker-daemon:$(docker images -q --no-trunc made) \\
+                    docker://\(registry.address)/made \(registry.address)/made:oci; do
+                    echo "$(rootfs $source) $source"
+                done
+                echo "$(cat made.docker | rootfs -) pipe"; echo "$(rootfs - <made.docker.gz) input"; echo "$(rootfs --image two oci:zstd) --image"
+                """)
+        #expect(outcome.errors == "")
+        let lines = outcome.output.split(separator: "\n").map { $0.split(separator: " ") }
+        #expect(lines.count == 25)
+        #expect(Set(lines.map { $0[0] }).count == 1, "\(outcome.output)")
+    }
+
+    @Test func theStoreTakesThemToo() throws {
+        let place = try Place()
+        let engine = try Engine(try Place())
+        _ = try place.archive("mkdir etc; echo a >etc/a")
+        let outcome = try place.shell(
+            """
+            export DOCKER_HOST=\(engine.socket); docker load -q -i made.docker >/dev/null; skopeo copy -q docker-archive:made.docker oci:layout:latest
+            chmod 600 made.docker
+            for source in made.docker oci:layout docker-daemon:made; do d2a fetch $source | cut -c1-7; done; d2a fetch - <made.docker | cut -c1-7
+            d2a image list --no-legend | awk '{print $2}' | sort
+            """)
+        #expect(outcome.output == "sha512-\nsha512-\nsha512-\nsha512-\nlayout:latest\nmade:latest\n", "\(outcome)")
+        try place.expectNothingLeft()
+    }
+
+    @Test func whatOtherToolsWrite() throws {
+        let place = try Place()
+        let outcome = try place.shell(
+            Self.functions + """
+                b() { buildah --root $PWD/storage --runroot $PWD/run --storage-driver vfs "$@"; }
+                mkdir tree; echo hello >tree/file; c=$(b from scratch); b add -q $c tree /srv >/dev/null; b config --cmd /srv/file $c; b commit -q $c built >/dev/null
+                b push -q built docker-archive:$PWD/built.docker:built:latest; b push -q built oci:$PWD/built:tag; b push -q built oci-archive:$PWD/built.tar:tag
+                for source in built.docker oci:built oci-archive:built.tar; do rootfs $source; done
+                docker2aci --quiet -o x.aci oci:built && tar -xOzf x.aci rootfs/srv/file && d2a image cat-manifest x.aci | jq -r '.name, .app.exec[0]'
+                """)
+        let lines = outcome.output.split(separator: "\n").map(String.init)
+        #expect(lines.count == 6 && Set(lines.prefix(3)).count == 1 && lines.suffix(3) == ["hello", "built", "/srv/file"], "\(outcome)")
+    }
+
+    @Test func whatIsMissingIsNamed() throws {
+        let place = try Place()
+        _ = try place.archive("mkdir etc")
+        let outcome = try place.shell(
+            Self.functions + """
+                say() { docker2aci "$@" 2>&1 >/dev/null | head -1; }
+                skopeo copy -q docker-archive:made.docker oci:two:a; skopeo copy -q --format v2s2 docker-archive:made.docker oci:two:b; old made.docker old.docker
+                mkdir empty; say empty; say oci:two; say oci:two:c; say docker-archive:made.docker:other; say docker-archive:; say oci:none; say docker-daemon:
+                DOCKER_HOST=unix:///none/docker.sock say docker-daemon:busybox; DOCKER_HOST=ssh://host say docker-daemon:busybox
+                say - </dev/null; head -c 3000 /dev/urandom | say -
+                mkdir x; tar -C x -xf old.docker; id=$(jq -r .made.latest x/repositories); jq -c --arg id $id '.parent = $id' x/$id/json >j; mv j x/$id/json
+                tar -C x -cf circle.docker .; say circle.docker; rm x/$id/layer.tar; ln -s ../../../etc/passwd x/$id/layer.tar; tar -C x -cf escape.docker .; say escape.docker
+                skopeo copy -q docker-archive:made.docker oci:cut; rm cut/blobs/sha256/$(jq -r '.manifests[0].digest' cut/index.json | cut -d: -f2); say cut
+                skopeo copy -q docker-archive:made.docker oci:bad; echo >>bad/blobs/sha256/$(jq -r '.manifests[0].digest' bad/index.json | cut -d: -f2); say bad
+                skopeo copy -q docker-archive:made.docker oci:link; f=link/index.json; mv $f index.json; ln -s $PWD/index.json $f; say link; ls *.aci 2>/dev/null
+                """)
+        let expected = [
+            "empty is a directory without index.json", "two holds 2 images: a, b", "two has no image c", "made.docker has no image other", "names no image",
+            "can't open directory none", "names no image", "can't reach the Docker engine at unix:///none/docker.sock", "DOCKER_HOST is \"ssh://host\"",
+            "standard input",
+            "standard input", "circle", "layer.tar, which its manifest names", "cut has no blobs/sha256/", "has the digest sha256:",
+            "link is a directory without index.json",
+        ]
+        let lines = outcome.output.split(separator: "\n").map(String.init)
+        #expect(lines.count == expected.count, "\(outcome)")
+        for (line, words) in zip(lines, expected) { #expect(line.hasPrefix("docker2aci: ") && line.contains(words), "\(words): \(line)") }
+    }
+}
