@@ -52,12 +52,16 @@ let package = Package(
         module("Subprocess", ["Diagnostics", "Files", "CSystem"]),
         module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Subprocess"]),
 
+        module("Cache", ["Digest", "Files"]),
+
         // From a reference to an image: names, networks, archives, layers.
         module("Location", ["Diagnostics", "Files", "Reference"]),
         module("Transport", ["Diagnostics", "Files", "Threads", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
         module("Manifests", ["Diagnostics", "Digest", "Image", "AppC"]),
-        module("Registry", ["Manifests", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
+        module(
+            "Registry",
+            ["Manifests", "Cache", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),
         module("SavedImage", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "Manifests", "AppC", "Archive"]),
         module("Engine", ["Diagnostics", "Files", "AppC", "Transport"]),
@@ -78,7 +82,8 @@ let package = Package(
         module(
             "ImageCommands",
             [
-                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Image", "Location", "Manifests", "Registry", "SavedImage",
+                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Image", "Location", "Manifests", "Registry",
+                "SavedImage",
                 "Engine", "AppC", "Archive",
                 "Squash", "Conversion", "ACI", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
@@ -91,7 +96,7 @@ let package = Package(
         .executableTarget(
             name: "d2a",
             dependencies: [
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Program",
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Program",
                 argumentParser,
             ],
             swiftSettings: strict),
@@ -101,7 +106,7 @@ let package = Package(
         tests("AppCTests", ["AppC"]),
         tests("CredentialsTests", ["Credentials"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
-        tests("RegistryTests", ["Manifests", "Registry", "Transport", "Hashing", "Files"]),
+        tests("RegistryTests", ["Cache", "Digest", "Threads", "Manifests", "Registry", "Transport", "Hashing", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),

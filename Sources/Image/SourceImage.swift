@@ -91,5 +91,6 @@ public enum SourceEvent: Sendable {
     case started(layer: LayerDescriptor, total: Int?)
     /// So many bytes of it are here now.
     case received(layer: LayerDescriptor, bytes: Int)
+    /// All of it is here; without the others before where it was here already.
     case finished(layer: LayerDescriptor)
 }

@@ -63,7 +63,7 @@ public struct Docker2ACI: ParsableCommand {
 
     /// The ancestor's options are Go's: one dash is as good as two, and a flag may be given as `-debug=true`.
     public static func normalize(_ arguments: [String]) -> [String] {
-        let flags = ["--nosquash", "--insecure-skip-verify", "--insecure-allow-http", "--report", "--json", "--debug", "--quiet", "--version"]
+        let flags = ["--nosquash", "--insecure-skip-verify", "--insecure-allow-http", "--no-cache", "--report", "--json", "--debug", "--quiet", "--version"]
         var ended = false
         return arguments.compactMap { word in
             if word == "--" { ended = true }
@@ -108,7 +108,8 @@ public struct Docker2ACI: ParsableCommand {
         let progress = ProgressDisplay(quiet: quiet || json)
         defer { progress.finish() }
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
-        let opened = try source.open(image, credential: { try Credential(option: creds, for: $0) }, scratch: target.directory, events: progress.handle)
+        let opened = try source.open(
+            image, credential: { try Credential(option: creds, for: $0) }, cache: source.cache(), scratch: target.directory, events: progress.handle)
         let described = try opened.image()
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }

@@ -1,6 +1,7 @@
 import AppC
 import Archive
 import ArgumentParser
+import Cache
 import CSystem
 import Conversion
 import Credentials
@@ -20,7 +21,7 @@ import Store
 public struct ImageHelper: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.",
-        subcommands: [FetchHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self])
+        subcommands: [FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self])
 
     public init() {}
 }
@@ -33,6 +34,7 @@ struct FetchHelper: ParsableCommand {
     @Argument var image: String
     @Flag(help: "Where the image is was opened as descriptor 6.") var opened = false
     @Flag(help: "A credential is in the file open as descriptor 6.") var credential = false
+    @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
     @OptionGroup var bounds: LimitOptions
@@ -50,9 +52,10 @@ struct FetchHelper: ParsableCommand {
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
-        let secret = credential ? try CanonicalJSON.decode(Credential.self, from: OpenFile(descriptor: 6, path: "the credential").readAll(limit: 1 << 20)) : nil
+        let secret = credential ? try Credential(from: OpenFile(descriptor: 6, path: "the credential")) : nil
+        let blobs = cache.flatMap { source.cache(in: CacheDirectory(Directory(descriptor: $0, path: "the cache"))) }
         let image = try source.open(
-            image, opened: place, credential: { _ in secret }, scratch: scratch, events: progress.handle)
+            image, opened: place, credential: { _ in secret }, cache: blobs, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
         let result = try Converter(image, limits: limits).convert {
@@ -73,6 +76,34 @@ struct FetchHelper: ParsableCommand {
         let pipe = OpenFile(descriptor: 4, path: "d2a")
         try pipe.write(CanonicalJSON.text(report))
     }
+}
+
+/// Downloads images into the cache. Descriptors: 3 the cache's directory, and 4 the credential for the registry where there is one.
+struct FillHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "fill")
+
+    @Argument var image: String
+    @Flag(help: "A credential is in the file open as descriptor 4.") var credential = false
+    @Flag var quiet = false
+    @OptionGroup var source: SourceOptions
+
+    func run() throws {
+        system_die_with_parent()
+        let directory = Directory(descriptor: 3, path: "the cache")
+        try becomeNobody()
+        let secret = credential ? try Credential(from: OpenFile(descriptor: 4, path: "the credential")) : nil
+        let progress = ProgressDisplay(quiet: quiet)
+        defer { progress.finish() }
+        // What the cache has no room for would go to the scratch directory: here that is an error of its disk.
+        let opened = try source.open(
+            image, credential: { _ in secret }, cache: source.cache(in: CacheDirectory(directory)), scratch: directory, events: progress.handle)
+        for layer in try opened.image().layers.indices { _ = try opened.blob(layer) }
+    }
+}
+
+extension Credential {
+    /// Reads what `d2a` has found.
+    fileprivate init(from file: OpenFile) throws { self = try CanonicalJSON.decode(Credential.self, from: file.readAll(limit: 1 << 20)) }
 }
 
 /// Becomes nobody, for good, before a stranger's bytes are read, where this is root. Anyone else stays who they are.

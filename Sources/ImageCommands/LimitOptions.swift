@@ -25,10 +25,10 @@ struct LimitOptions: ParsableArguments {
 }
 
 /// A number of bytes as people write it: `4096`, `500M`, `20G`; units are powers of 1024.
-struct ByteCount: ExpressibleByArgument {
-    var bytes: Int
+public struct ByteCount: ExpressibleByArgument, Sendable {
+    public var bytes: Int
 
-    init?(argument: String) {
+    public init?(argument: String) {
         let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
         let shift = argument.last.flatMap { units[Character($0.uppercased())] }
         guard let number = Int(shift == nil ? Substring(argument) : argument.dropLast()), number > 0 else { return nil }

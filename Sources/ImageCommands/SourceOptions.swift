@@ -1,8 +1,8 @@
 import ArgumentParser
+import Cache
 import Credentials
 import Diagnostics
 import Engine
-import SavedImage
 import Files
 import Glibc
 import Image
@@ -10,6 +10,7 @@ import Location
 import Manifests
 import Reference
 import Registry
+import SavedImage
 
 /// Where an image comes from, and how it is asked for: options that all commands share.
 public struct SourceOptions: ParsableArguments {
@@ -31,14 +32,30 @@ public struct SourceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto.", valueName: "version"))
     public var registryVersion: RegistryOptions.ProtocolVersion = .auto
 
+    @Flag(help: "Keep no downloads for the next time, and use none.")
+    public var noCache = false
+
+    @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size"))
+    public var cacheSize: ByteCount?
+
     public init() {}
+
+    /// The cache of whoever runs this; nil where none is wanted, or none can be had.
+    func cache() -> BlobCache? {
+        guard !noCache, let directory = CacheDirectory.standard else { return nil }
+        return cache(in: directory)
+    }
+
+    func cache(in directory: CacheDirectory) -> BlobCache? { try? BlobCache(directory, limit: cacheSize?.bytes ?? CacheDirectory.standardLimit) }
 
     /// - Parameters:
     ///   - image: where it is, as people write it.
     ///   - opened: the file or directory, where somebody with more rights has opened it.
     ///   - credential: finds out how to log in to a registry.
+    ///   - cache: where blobs are kept.
     public func open(
-        _ image: String, opened: (any DescriptorOwner)? = nil, credential: (ImageReference) throws -> Credential?, scratch: Directory,
+        _ image: String, opened: (any DescriptorOwner)? = nil, credential: (ImageReference) throws -> Credential?, cache: @autoclosure () -> BlobCache?,
+        scratch: Directory,
         events: @escaping @Sendable (SourceEvent) -> Void
     ) throws -> any ImageSource {
         let platform = try platform.map { try Platform($0) } ?? .current
@@ -48,7 +65,7 @@ public struct SourceOptions: ParsableArguments {
         case .registry(let reference):
             let options = RegistryOptions(
                 platform: platform, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp, jobs: max(1, jobs),
-                credential: try credential(reference), version: registryVersion)
+                credential: try credential(reference), version: registryVersion, cache: cache())
             return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
         case .file(let path, let name):
             let file = OpenFile(descriptor: dup(opened!.descriptor), path: path)

@@ -20,6 +20,9 @@ final class RegistryClient: Sendable {
         var expires = Double.infinity
     }
 
+    /// Bytes of a document.
+    private let limit = 16 << 20
+
     private var reference: ImageReference { server.reference }
     private var options: RegistryOptions { server.options }
     private var http: HTTPClient { server.http }
@@ -30,7 +33,21 @@ final class RegistryClient: Sendable {
 
     /// A manifest or an index by tag or digest, its bytes checked against every digest that is known of it.
     func manifest(_ name: String) throws -> (bytes: [UInt8], digest: Digest) {
-        let (response, body) = try get("manifests/\(name)", accept: MediaType.accepted, limit: 16 << 20)
+        guard let digest = Digest(name) else { return try download(manifest: name) }
+        return (try kept(digest) { try download(manifest: name).bytes }, digest)
+    }
+
+    /// Small blobs that were named by their digest, from the cache where there is one.
+    private func kept(_ digest: Digest, _ fetch: () throws -> [UInt8]) throws -> [UInt8] {
+        guard let cache = options.cache else { return try fetch() }
+        return try cache.blob(digest, size: nil, scratch: cache.directory) { file in
+            try fetch().withUnsafeBytes { try file.write($0) }
+            try file.seek(to: 0)
+        }.readAll(limit: limit)
+    }
+
+    private func download(manifest name: String) throws -> (bytes: [UInt8], digest: Digest) {
+        let (response, body) = try get("manifests/\(name)", accept: MediaType.accepted, limit: limit)
         guard response.isSuccess else { throw try manifestError(response, name) }
         let asked = Digest(name)
         // What of a signed manifest of schema 1 was signed has the digest, not the signature.
@@ -44,8 +61,9 @@ final class RegistryClient: Sendable {
     }
 
     /// A small blob, wholly in memory.
-    func document(_ descriptor: Descriptor, _ digest: Digest) throws -> [UInt8] {
-        let limit = 16 << 20
+    func document(_ descriptor: Descriptor, _ digest: Digest) throws -> [UInt8] { try kept(digest) { try download(document: digest) } }
+
+    private func download(document digest: Digest) throws -> [UInt8] {
         let (response, body) = try get("blobs/\(digest)", limit: limit)
         guard response.isSuccess else { throw server.refusal(response, what: "blob \(digest)") }
         let actual = StreamHasher.digest(body, digest.algorithm)

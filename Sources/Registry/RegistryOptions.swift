@@ -1,3 +1,4 @@
+import Cache
 import Credentials
 import Manifests
 
@@ -12,6 +13,8 @@ public struct RegistryOptions: Sendable {
     public var jobs: Int
     public var credential: Credential?
     public var version: ProtocolVersion
+    /// Where blobs are kept for the next time.
+    public var cache: BlobCache?
 
     /// Which of the two protocols is spoken.
     public enum ProtocolVersion: String, Sendable, CaseIterable {
@@ -22,8 +25,9 @@ public struct RegistryOptions: Sendable {
 
     public init(
         platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3, credential: Credential? = nil,
-        version: ProtocolVersion = .auto
+        version: ProtocolVersion = .auto, cache: BlobCache? = nil
     ) {
+        self.cache = cache
         self.version = version
         self.credential = credential
         self.platform = platform

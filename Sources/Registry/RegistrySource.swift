@@ -1,3 +1,4 @@
+import Cache
 import Digest
 import Files
 import Image
@@ -32,7 +33,7 @@ public final class RegistrySource: ImageSource {
             if let found = state.image { return found.image }
             let found = try find()
             state.image = found
-            state.downloads = Downloads(found, jobs: server.options.jobs, scratch: scratch, events: events)
+            state.downloads = Downloads(found, jobs: server.options.jobs, cache: server.options.cache, scratch: scratch, events: events)
             return found.image
         }
     }
@@ -79,7 +80,7 @@ private final class Downloads: Sendable {
     private let found: any RemoteImage
     private let state = Monitor(State())
 
-    init(_ found: any RemoteImage, jobs: Int, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) {
+    init(_ found: any RemoteImage, jobs: Int, cache: BlobCache?, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) {
         self.found = found
         // A layer that stands in the list twice is one blob.
         var seen: Set<String> = []
@@ -97,11 +98,19 @@ private final class Downloads: Sendable {
                     let layer = found.image.layers[blobs[index]]
                     let outcome: Outcome
                     do {
-                        let file = try scratch.unnamedFile()
-                        events(.started(layer: layer, total: layer.size))
-                        try found.download(blobs[index], into: file) { received in
-                            if state.update({ $0.cancelled }) { throw Cancelled() }
-                            events(.received(layer: layer, bytes: received))
+                        @Sendable func download(_ file: OpenFile) throws {
+                            events(.started(layer: layer, total: layer.size))
+                            try found.download(blobs[index], into: file) { received in
+                                if state.update({ $0.cancelled }) { throw Cancelled() }
+                                events(.received(layer: layer, bytes: received))
+                            }
+                        }
+                        let file: OpenFile
+                        if let cache, let digest = layer.digest {
+                            file = try cache.blob(digest, size: layer.size, scratch: scratch, fetch: download)
+                        } else {
+                            file = try scratch.unnamedFile()
+                            try download(file)
                         }
                         events(.finished(layer: layer))
                         outcome = .file(file)

@@ -1,5 +1,6 @@
 import AppC
 import ArgumentParser
+import Cache
 import Credentials
 import Digest
 import Files
@@ -39,16 +40,27 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
     @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto. (default: auto)", valueName: "version")) var registryVersion: String?
     @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password")) var creds: String?
+    @Flag(help: "Keep no downloads for the next time, and use none.") var noCache = false
+    @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size")) var cacheSize: String?
+    @Option(help: ArgumentHelp("How many layers to download at once. (default: 3)", valueName: "n")) var jobs: Int?
     @Flag(help: "Show no progress.") var quiet = false
 
     var arguments: [String] {
-        var result: [String] = []
-        if let image { result.append("--image=\(image)") }
-        if let platform { result.append("--platform=\(platform)") }
+        var result = sourceArguments
         if let maxSize { result.append("--max-size=\(maxSize)") }
         if let maxEntries { result.append("--max-entries=\(maxEntries)") }
         if let maxRatio { result.append("--max-ratio=\(maxRatio)") }
+        return result
+    }
+
+    /// Those that say where the image comes from.
+    var sourceArguments: [String] {
+        var result: [String] = []
+        if let image { result.append("--image=\(image)") }
+        if let platform { result.append("--platform=\(platform)") }
         if let registryVersion { result.append("--registry-version=\(registryVersion)") }
+        if let cacheSize { result.append("--cache-size=\(cacheSize)") }
+        if let jobs { result.append("--jobs=\(jobs)") }
         if insecureSkipVerify { result.append("--insecure-skip-verify") }
         if insecureAllowHttp { result.append("--insecure-allow-http") }
         if quiet { result.append("--quiet") }
@@ -73,12 +85,12 @@ extension ImageStore {
             arguments.append("--opened")
             descriptors.append(opened)
         } else if let reference = location.reference, let credential = try Credential(option: options.creds, for: reference) {
-            // In a file without a name: the helper may not read ours, and words of a command line can be seen.
-            let secret = try workspace.directory.unnamedFile()
-            try secret.write(CanonicalJSON.text(credential))
-            try secret.seek(to: 0)
             arguments.append("--credential")
-            descriptors.append(secret)
+            descriptors.append(try Helper.secret(credential, in: workspace.directory))
+        }
+        if !options.noCache, location.reference != nil, let cache = CacheDirectory.standard {
+            arguments.append("--cache=\(3 + descriptors.count)")
+            descriptors.append(cache.directory)
         }
         try Helper.run(arguments + ["--", image], descriptors: descriptors)
 
@@ -105,5 +117,13 @@ enum Helper {
     static func run(_ arguments: [String], descriptors: [any DescriptorOwner]) throws {
         let status = try runProgram(companionProgram("d2a-image"), arguments, descriptors: descriptors)
         guard status == 0 else { throw ExitCode(status) }
+    }
+
+    /// A credential in a file without a name: the helper may not read ours, and words of a command line can be seen.
+    static func secret(_ credential: Credential, in directory: Directory) throws -> OpenFile {
+        let file = try directory.unnamedFile()
+        try file.write(CanonicalJSON.text(credential))
+        try file.seek(to: 0)
+        return file
     }
 }

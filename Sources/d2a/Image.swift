@@ -30,32 +30,12 @@ struct Image: ParsableCommand {
             }
             var rows = records.map { record in
                 [
-                    full ? record.id : String(record.id.prefix(19)), printable(record.displayName), full ? String(record.size) : Self.size(record.size),
-                    Self.time(record.importTime),
+                    full ? record.id : String(record.id.prefix(19)), printable(record.displayName), full ? String(record.size) : Human.size(record.size),
+                    Human.time(record.importTime),
                 ]
             }
             if !noLegend { rows.insert(["ID", "NAME", "SIZE", "IMPORT TIME"], at: 0) }
             print(Table.text(rows), terminator: "")
-        }
-
-        private static func size(_ bytes: Int) -> String {
-            var value = Double(bytes)
-            var unit = "B"
-            for next in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
-                value /= 1024
-                unit = next
-            }
-            if unit == "B" { return "\(bytes)B" }
-            return value < 10 ? "\((value * 10).rounded() / 10)\(unit)" : "\(Int(value.rounded()))\(unit)"
-        }
-
-        /// Local time, to the second.
-        private static func time(_ seconds: Int) -> String {
-            var moment = time_t(seconds)
-            var parts = tm()
-            localtime_r(&moment, &parts)
-            func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-            return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
         }
     }
 

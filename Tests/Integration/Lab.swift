@@ -27,7 +27,9 @@ enum Lab {
         process.executableURL = URL(fileURLWithPath: FileManager.default.isExecutableFile(atPath: ours) ? ours : "/usr/bin/env")
         process.arguments = process.executableURL!.path == ours ? arguments : [program] + arguments
         process.currentDirectoryURL = URL(fileURLWithPath: directory)
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        // Never the cache of whoever runs the tests.
+        let defaults = ["D2A_CACHE": NSTemporaryDirectory() + "/d2a-lab-\(getpid())/cache"]
+        process.environment = ProcessInfo.processInfo.environment.merging(defaults) { $1 }.merging(environment) { $1 }
         // Files, not pipes: whatever a program leaves running must not hold the test up.
         let scratch = NSTemporaryDirectory() + "/d2a-outcome-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
@@ -61,20 +63,23 @@ final class Place {
     /// As the kernel writes it: mounts are found by it.
     let path = URL(fileURLWithPath: NSTemporaryDirectory()).path + "/d2a-place-" + UUID().uuidString
     init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    deinit { for path in [path, cache] { try? FileManager.default.removeItem(atPath: path) } }
 
     var store: String { path + "/store" }
+    /// Beside it, so that what a test makes is all that lies in it.
+    var cache: String { path + "-cache" }
+    private var environment: [String: String] { ["D2A_DIR": store, "D2A_CACHE": cache] }
 
     @discardableResult
     func run(_ program: String, _ arguments: String..., input: String = "") throws -> Outcome {
-        try Lab.run(program, arguments, in: path, environment: ["D2A_DIR": store], input: input)
+        try Lab.run(program, arguments, in: path, environment: environment, input: input)
     }
 
     /// A line of shell, with our programs on PATH.
     @discardableResult
     func shell(_ line: String) throws -> Outcome {
         let path = "\(Lab.programs):" + (ProcessInfo.processInfo.environment["PATH"] ?? "")
-        return try Lab.run("bash", ["-c", line], in: self.path, environment: ["D2A_DIR": store, "PATH": path, "BUSYBOX": Lab.busybox])
+        return try Lab.run("bash", ["-c", line], in: self.path, environment: environment.merging(["PATH": path, "BUSYBOX": Lab.busybox]) { $1 })
     }
 
     func names(_ directory: String = "") -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path + "/" + directory)) ?? []).sorted() }
@@ -112,6 +117,7 @@ final class RegistryServer {
     let address: String
     let root: String
     private let process = Process()
+    private let log: String
     /// Goes after the server that works in it.
     private let place: Place
 
@@ -127,7 +133,9 @@ final class RegistryServer {
         try config.write(toFile: place.path + "/registry.yml", atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["docker-registry", "serve", place.path + "/registry.yml"]
-        process.standardOutput = FileHandle.nullDevice
+        log = place.path + "/registry.log"
+        _ = FileManager.default.createFile(atPath: log, contents: nil)
+        process.standardOutput = FileHandle(forWritingAtPath: log)
         process.standardError = FileHandle.nullDevice
         try process.run()
         for _ in 0..<100 {
@@ -141,6 +149,9 @@ final class RegistryServer {
         process.terminate()
         process.waitUntilExit()
     }
+
+    /// The access log, a line each.
+    var requests: [String] { ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init) }
 
     func push(_ archive: String, as name: String, _ options: String...) throws {
         let outcome = try Lab.run(

@@ -1,0 +1,104 @@
+import AppC
+import ArgumentParser
+import Cache
+import Credentials
+import Diagnostics
+import Digest
+import Files
+import Glibc
+import Location
+import Program
+
+/// `d2a cache`: the downloads that are kept for the next time.
+struct Cache: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Look at the downloads that are kept for the next time, remove them, or make more.",
+        discussion: """
+            Layers and manifests as registries served them, shared by all commands. They are in $D2A_CACHE, else /var/cache/d2a for root, else \
+            $XDG_CACHE_HOME/d2a or ~/.cache/d2a; whatever is used is checked, and what was used longest ago goes first.
+            """,
+        subcommands: [List.self, Prune.self, Fill.self])
+
+    /// - Throws: ``NoCache``
+    private static func open() throws -> CacheDirectory {
+        guard let directory = CacheDirectory.standard else { throw NoCache() }
+        return directory
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List what is kept, the one that was used last at the end.")
+
+        @Flag(help: "Show whole digests, and sizes in bytes.") var full = false
+        @Flag(help: "Leave out the line of headings.") var noLegend = false
+        @Flag(help: "Print JSON.") var json = false
+
+        private struct Row: Encodable {
+            var digest: String
+            var size: Int
+            var lastUse: Int
+        }
+
+        func run() throws {
+            let entries = try Cache.open().entries()
+            if json {
+                print(try CanonicalJSON.text(entries.map { Row(digest: $0.digest.description, size: $0.size, lastUse: $0.lastUse) }))
+                return
+            }
+            var rows = entries.map { entry in
+                let digest = entry.digest.description
+                return [full ? digest : String(digest.prefix(19)), full ? String(entry.size) : Human.size(entry.size), Human.time(entry.lastUse)]
+            }
+            if !noLegend { rows.insert(["DIGEST", "SIZE", "LAST USE"], at: 0) }
+            print(Table.text(rows), terminator: "")
+        }
+    }
+
+    struct Prune: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Remove what is kept, what was used longest ago first.")
+
+        @Option(help: ArgumentHelp("Leave so many bytes: 500M, 20G. (default: 0)", valueName: "size")) var keep: String?
+        @Flag(help: "Print JSON.") var json = false
+
+        func run() throws {
+            var limit = 0
+            if let keep {
+                let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
+                let shift = keep.last.flatMap { units[Character($0.uppercased())] }
+                guard let number = Int(shift == nil ? Substring(keep) : keep.dropLast()), number >= 0,
+                    case let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0)), !overflow
+                else { throw ValidationError("--keep \(keep): give a size like 500M or 20G") }
+                limit = bytes
+            }
+            let freed = try Cache.open().trim(to: limit)
+            print(json ? try CanonicalJSON.text(["freed": freed]) : "freed \(Human.size(freed))")
+        }
+    }
+
+    struct Fill: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Download images into the cache, and convert nothing.",
+            discussion: "For batches and machines that lose their network: what is fetched later comes from here, but for the name's own manifest.")
+
+        @OptionGroup var options: FetchOptions
+        @Argument(help: ArgumentHelp("Images of registries.", valueName: "image")) var images: [String]
+
+        func run() throws {
+            let cache = try Cache.open()
+            for image in images {
+                guard let reference = try ImageLocation(image).reference else { throw ValidationError("\(image) is not in a registry") }
+                var arguments = ["fill"] + options.sourceArguments
+                var descriptors: [any DescriptorOwner] = [cache.directory]
+                if let credential = try Credential(option: options.creds, for: reference) {
+                    arguments.append("--credential")
+                    descriptors.append(try Helper.secret(credential, in: cache.directory))
+                }
+                try Helper.run(arguments + ["--", image], descriptors: descriptors)
+            }
+        }
+    }
+}
+
+/// No cache can be kept.
+struct NoCache: DiagnosedError {
+    var diagnosis: Diagnosis { Diagnosis("there is no place for a cache that can be written to", hint: "set D2A_CACHE to a directory of yours") }
+}
