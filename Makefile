@@ -23,6 +23,7 @@ fuzz: setup ## compare the squasher with the reference on STACKS random stacks o
 
 bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/convert
+	bench/pull
 	bench/linear
 	bench/start
 

@@ -15,6 +15,10 @@ static inline CURLcode curl_shim_set_header_reader(CURL *handle, curl_shim_write
     curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, reader);
     return curl_easy_setopt(handle, CURLOPT_HEADERDATA, context);
 }
+static inline CURLcode curl_shim_set_blob(CURL *handle, CURLoption option, const void *bytes, size_t count) {
+    struct curl_blob blob = {(void *)bytes, count, CURL_BLOB_COPY};
+    return curl_easy_setopt(handle, option, &blob);
+}
 static inline long curl_shim_status(CURL *handle) {
     long status = 0;
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);

@@ -109,7 +109,7 @@ public struct Docker2ACI: ParsableCommand {
         defer { progress.finish() }
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
         let opened = try source.open(
-            image, credential: { try Credential(option: creds, for: $0) }, cache: source.cache(), scratch: target.directory, events: progress.handle)
+            image, access: { try RegistryAccess(option: creds, for: $0) }, cache: source.cache(), scratch: target.directory, events: progress.handle)
         let described = try opened.image()
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }

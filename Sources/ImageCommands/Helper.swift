@@ -27,13 +27,13 @@ public struct ImageHelper: ParsableCommand {
 }
 
 /// Fetches an image and writes its ACI. Descriptors: 3 the file to write, 4 the report, 5 a directory for temporary files,
-/// and 6 the file or directory where the image is, or the credential for the registry where there is one.
+/// and 6 the file or directory where the image is, or how the registry lets us in where it is in one.
 struct FetchHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "fetch")
 
     @Argument var image: String
     @Flag(help: "Where the image is was opened as descriptor 6.") var opened = false
-    @Flag(help: "A credential is in the file open as descriptor 6.") var credential = false
+    @Flag(help: "How the registry lets us in is in the file open as descriptor 6.") var access = false
     @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
@@ -52,10 +52,10 @@ struct FetchHelper: ParsableCommand {
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
-        let secret = credential ? try Credential(from: OpenFile(descriptor: 6, path: "the credential")) : nil
+        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 6, path: "the credential")) : RegistryAccess()
         let blobs = cache.flatMap { source.cache(in: CacheDirectory(Directory(descriptor: $0, path: "the cache"))) }
         let image = try source.open(
-            image, opened: place, credential: { _ in secret }, cache: blobs, scratch: scratch, events: progress.handle)
+            image, opened: place, access: { _ in registry }, cache: blobs, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
         let result = try Converter(image, limits: limits).convert {
@@ -78,12 +78,12 @@ struct FetchHelper: ParsableCommand {
     }
 }
 
-/// Downloads images into the cache. Descriptors: 3 the cache's directory, and 4 the credential for the registry where there is one.
+/// Downloads images into the cache. Descriptors: 3 the cache's directory, and 4 how the registry lets us in where it is in one.
 struct FillHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "fill")
 
     @Argument var image: String
-    @Flag(help: "A credential is in the file open as descriptor 4.") var credential = false
+    @Flag(help: "How the registry lets us in is in the file open as descriptor 4.") var access = false
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
 
@@ -91,19 +91,19 @@ struct FillHelper: ParsableCommand {
         system_die_with_parent()
         let directory = Directory(descriptor: 3, path: "the cache")
         try becomeNobody()
-        let secret = credential ? try Credential(from: OpenFile(descriptor: 4, path: "the credential")) : nil
+        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 4, path: "the credential")) : RegistryAccess()
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
         // What the cache has no room for would go to the scratch directory: here that is an error of its disk.
         let opened = try source.open(
-            image, credential: { _ in secret }, cache: source.cache(in: CacheDirectory(directory)), scratch: directory, events: progress.handle)
+            image, access: { _ in registry }, cache: source.cache(in: CacheDirectory(directory)), scratch: directory, events: progress.handle)
         for layer in try opened.image().layers.indices { _ = try opened.blob(layer) }
     }
 }
 
-extension Credential {
+extension RegistryAccess {
     /// Reads what `d2a` has found.
-    fileprivate init(from file: OpenFile) throws { self = try CanonicalJSON.decode(Credential.self, from: file.readAll(limit: 1 << 20)) }
+    fileprivate init(from file: OpenFile) throws { self = try CanonicalJSON.decode(RegistryAccess.self, from: file.readAll(limit: 1 << 20)) }
 }
 
 /// Becomes nobody, for good, before a stranger's bytes are read, where this is root. Anyone else stays who they are.

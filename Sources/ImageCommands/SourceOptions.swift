@@ -8,6 +8,7 @@ import Glibc
 import Image
 import Location
 import Manifests
+import Program
 import Reference
 import Registry
 import SavedImage
@@ -51,10 +52,10 @@ public struct SourceOptions: ParsableArguments {
     /// - Parameters:
     ///   - image: where it is, as people write it.
     ///   - opened: the file or directory, where somebody with more rights has opened it.
-    ///   - credential: finds out how to log in to a registry.
+    ///   - access: finds out how a registry lets us in.
     ///   - cache: where blobs are kept.
     public func open(
-        _ image: String, opened: (any DescriptorOwner)? = nil, credential: (ImageReference) throws -> Credential?, cache: @autoclosure () -> BlobCache?,
+        _ image: String, opened: (any DescriptorOwner)? = nil, access: (ImageReference) throws -> RegistryAccess, cache: @autoclosure () -> BlobCache?,
         scratch: Directory,
         events: @escaping @Sendable (SourceEvent) -> Void
     ) throws -> any ImageSource {
@@ -63,9 +64,10 @@ public struct SourceOptions: ParsableArguments {
         let opened = try opened ?? location.open()
         switch location {
         case .registry(let reference):
+            if insecureSkipVerify { complain("warning: the certificates of \(reference.registry) are not verified (--insecure-skip-verify)\n") }
             let options = RegistryOptions(
                 platform: platform, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp, jobs: max(1, jobs),
-                credential: try credential(reference), version: registryVersion, cache: cache())
+                access: try access(reference), version: registryVersion, cache: cache())
             return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
         case .file(let path, let name):
             let file = OpenFile(descriptor: dup(opened!.descriptor), path: path)

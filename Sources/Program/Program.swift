@@ -17,20 +17,27 @@ public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments
     do {
         var command = try type.parseAsRoot(arguments)
         try command.run()
-        exit(0)
+        end(0)
     } catch let error as any DiagnosedError {
         complain(error.diagnosis.lines(program: program))
-        exit(failure)
+        end(failure)
     } catch let status as ExitCode {
-        exit(status.rawValue)
+        end(status.rawValue)
     } catch {
         guard type.exitCode(for: error) == .success else {
             complain(type.fullMessage(for: error) + "\n")
-            exit(2)
+            end(2)
         }
         print(type.message(for: error))
-        exit(0)
+        end(0)
     }
+}
+
+/// Ends the process at once. Threads may still be at work, downloads for one: libraries must not be torn down under them, as
+/// `exit` does.
+private func end(_ status: Int32) -> Never {
+    fflush(stdout)
+    _exit(status)
 }
 
 /// Overwrites passwords among this process's words, which every user of the machine can read, as far as that is possible: from

@@ -87,7 +87,7 @@ final class RegistryClient: Sendable {
         }
         // Whoever made the image chose these addresses: they get no credentials.
         for text in urls {
-            guard let address = WebAddress(text), address.scheme == "https" || server.mayBePlain(address.host) else { continue }
+            guard let address = WebAddress(text), address.scheme == "https" || server.mayBePlain(address) else { continue }
             do {
                 try file.restart()
                 return try server.download("layer \(digest) (\(address.host))", size: size, expected: digest, into: file, progress: progress) {
@@ -186,7 +186,7 @@ final class RegistryClient: Sendable {
     /// The token service, which is not given a credential in the clear.
     private func tokenService(at text: String) throws -> WebAddress {
         guard let address = WebAddress(text) else { throw RegistryError.invalid(reference, reason: "its token service is at no web address") }
-        guard address.scheme == "https" || options.credential == nil || server.mayBePlain(address.host) else {
+        guard address.scheme == "https" || options.credential == nil || server.mayBePlain(address) else {
             throw RegistryError.invalid(reference, reason: "its token service at \(address.host) would get your credential without encryption")
         }
         return address

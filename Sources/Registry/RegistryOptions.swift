@@ -11,7 +11,9 @@ public struct RegistryOptions: Sendable {
     public var allowHTTP: Bool
     /// How many layers are downloaded at once.
     public var jobs: Int
-    public var credential: Credential?
+    public var credential: Credential? { access.credential }
+    var tls: TLSMaterial? { access.tls }
+    private let access: RegistryAccess
     public var version: ProtocolVersion
     /// Where blobs are kept for the next time.
     public var cache: BlobCache?
@@ -24,12 +26,12 @@ public struct RegistryOptions: Sendable {
     }
 
     public init(
-        platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3, credential: Credential? = nil,
+        platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3, access: RegistryAccess = RegistryAccess(),
         version: ProtocolVersion = .auto, cache: BlobCache? = nil
     ) {
         self.cache = cache
         self.version = version
-        self.credential = credential
+        self.access = access
         self.platform = platform
         self.insecureSkipVerify = insecureSkipVerify
         self.allowHTTP = allowHTTP

@@ -18,13 +18,17 @@ final class RegistryServer: Sendable {
         var transport = TransportOptions()
         transport.insecureSkipVerify = options.insecureSkipVerify
         transport.allowHTTP = options.allowHTTP
+        if let tls = options.tls {
+            transport.roots = tls.roots.isEmpty ? nil : tls.roots
+            if let certificate = tls.certificate, let key = tls.key, let origin = WebAddress("https://\(reference.registry)/") {
+                transport.identity = (origin, certificate, key)
+            }
+        }
         http = HTTPClient(transport)
     }
 
     /// Whether plain HTTP is fine: where it was allowed, and on this machine.
-    func mayBePlain(_ host: some StringProtocol) -> Bool {
-        options.allowHTTP || host == "localhost" || host.hasPrefix("127.") || host.hasPrefix("[::1]") || host == "::1"
-    }
+    func mayBePlain(_ address: WebAddress) -> Bool { options.allowHTTP || address.isLoopback }
 
     /// Finds out whether HTTPS is spoken, or plain HTTP where that is allowed.
     /// - Parameters:
@@ -34,10 +38,9 @@ final class RegistryServer: Sendable {
     func base(asking path: String, _ judge: (HTTPResponse) throws -> Void) throws -> String {
         if let base = found.update({ $0 }) { return base }
         let registry = reference.registry
-        let host = registry.hasPrefix("[") ? Substring(registry) : registry.prefix { $0 != ":" }
         var failure: (any Error)?
-        for scheme in mayBePlain(host) ? ["https", "http"] : ["https"] {
-            guard let address = WebAddress("\(scheme)://\(registry)\(path)") else { continue }
+        for scheme in ["https", "http"] {
+            guard let address = WebAddress("\(scheme)://\(registry)\(path)"), scheme == "https" || mayBePlain(address) else { continue }
             do {
                 try judge(http.get(address, limit: 1 << 20).response)
                 let base = "\(scheme)://\(registry)"
@@ -46,6 +49,10 @@ final class RegistryServer: Sendable {
             } catch let error as TransportError {
                 // Where nobody listens both fail alike; where only HTTPS failed its reason is the one that helps.
                 failure = failure ?? error
+            } catch let error as RegistryError {
+                // What speaks TLS answers plain HTTP so: then it is the certificate that isn't right.
+                if case .refused(_, _, status: 400, _) = error, let failure { throw failure }
+                throw error
             }
         }
         throw failure ?? RegistryError.invalid(reference, reason: "\(registry) is no host")

@@ -6,6 +6,10 @@ import Threads
 public struct TransportOptions: Sendable {
     /// Takes any certificate.
     public var insecureSkipVerify = false
+    /// More authorities than the system's, as PEM.
+    public var roots: String?
+    /// What is shown to one origin that asks who we are, as PEM.
+    public var identity: (origin: WebAddress, certificate: String, key: String)?
     /// Follows a redirect from https to http.
     public var allowHTTP = false
     /// Seconds for a connection to be made.
@@ -160,6 +164,15 @@ public final class HTTPClient: Sendable {
         _ = curl_shim_set_long(curl, CURLOPT_LOW_SPEED_LIMIT, 1)
         _ = curl_shim_set_long(curl, CURLOPT_LOW_SPEED_TIME, options.stallTimeout)
         _ = curl_shim_set_long(curl, CURLOPT_BUFFERSIZE, 256 << 10)
+        configureProxy(curl, address)
+        // As programs in Go do it.
+        if let file = Self.variable("SSL_CERT_FILE") { _ = curl_shim_set_text(curl, CURLOPT_CAINFO, file) }
+        // The system's directory of roots stays in use beside these.
+        if let roots = options.roots { _ = curl_shim_set_blob(curl, CURLOPT_CAINFO_BLOB, roots, roots.utf8.count) }
+        if let identity = options.identity, address.hasOrigin(of: identity.origin) {
+            _ = curl_shim_set_blob(curl, CURLOPT_SSLCERT_BLOB, identity.certificate, identity.certificate.utf8.count)
+            _ = curl_shim_set_blob(curl, CURLOPT_SSLKEY_BLOB, identity.key, identity.key.utf8.count)
+        }
         if options.insecureSkipVerify {
             _ = curl_shim_set_long(curl, CURLOPT_SSL_VERIFYPEER, 0)
             _ = curl_shim_set_long(curl, CURLOPT_SSL_VERIFYHOST, 0)
@@ -182,6 +195,17 @@ public final class HTTPClient: Sendable {
             return state.response
         }
     }
+
+    /// The environment's proxies, as programs in Go read it: also `HTTP_PROXY`, and never for this machine itself.
+    private func configureProxy(_ curl: UnsafeMutableRawPointer, _ address: WebAddress) {
+        if address.isLoopback {
+            _ = curl_shim_set_text(curl, CURLOPT_NOPROXY, "*")
+        } else if address.scheme == "http", Self.variable("http_proxy") == nil, let proxy = Self.variable("HTTP_PROXY") {
+            _ = curl_shim_set_text(curl, CURLOPT_PROXY, proxy)
+        }
+    }
+
+    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
 
     private static let receiveHeader: curl_shim_writer = { bytes, size, count, context in
         let state = context!.assumingMemoryBound(to: Exchange.self)

@@ -37,6 +37,9 @@ public struct WebAddress: Sendable, Hashable, CustomStringConvertible {
     /// Whether credentials for one may be sent to the other (RFC 6454).
     public func hasOrigin(of other: WebAddress) -> Bool { scheme == other.scheme && host == other.host && port == other.port }
 
+    /// Whether it is this machine itself.
+    public var isLoopback: Bool { host == "localhost" || host.hasPrefix("127.") || host == "[::1]" }
+
     /// Without the query, which may hold a signature, and without a user's name and password.
     public var description: String { "\(scheme)://\(authority)\(path)" }
 

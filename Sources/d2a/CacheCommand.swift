@@ -88,10 +88,8 @@ struct Cache: ParsableCommand {
                 guard let reference = try ImageLocation(image).reference else { throw ValidationError("\(image) is not in a registry") }
                 var arguments = ["fill"] + options.sourceArguments
                 var descriptors: [any DescriptorOwner] = [cache.directory]
-                if let credential = try Credential(option: options.creds, for: reference) {
-                    arguments.append("--credential")
-                    descriptors.append(try Helper.secret(credential, in: cache.directory))
-                }
+                arguments.append("--access")
+                descriptors.append(try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: cache.directory))
                 try Helper.run(arguments + ["--", image], descriptors: descriptors)
             }
         }

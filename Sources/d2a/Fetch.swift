@@ -84,9 +84,9 @@ extension ImageStore {
         if let opened {
             arguments.append("--opened")
             descriptors.append(opened)
-        } else if let reference = location.reference, let credential = try Credential(option: options.creds, for: reference) {
-            arguments.append("--credential")
-            descriptors.append(try Helper.secret(credential, in: workspace.directory))
+        } else if let reference = location.reference {
+            arguments.append("--access")
+            descriptors.append(try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: workspace.directory))
         }
         if !options.noCache, location.reference != nil, let cache = CacheDirectory.standard {
             arguments.append("--cache=\(3 + descriptors.count)")
@@ -119,10 +119,10 @@ enum Helper {
         guard status == 0 else { throw ExitCode(status) }
     }
 
-    /// A credential in a file without a name: the helper may not read ours, and words of a command line can be seen.
-    static func secret(_ credential: Credential, in directory: Directory) throws -> OpenFile {
+    /// How a registry lets us in, in a file without a name: the helper may not read ours, and words of a command line can be seen.
+    static func file(of access: RegistryAccess, in directory: Directory) throws -> OpenFile {
         let file = try directory.unnamedFile()
-        try file.write(CanonicalJSON.text(credential))
+        try file.write(CanonicalJSON.text(access))
         try file.seek(to: 0)
         return file
     }
