@@ -36,7 +36,7 @@ public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments
 /// Ends the process at once. Threads may still be at work, downloads for one: libraries must not be torn down under them, as
 /// `exit` does.
 private func end(_ status: Int32) -> Never {
-    fflush(stdout)
+    fflush(nil)
     _exit(status)
 }
 

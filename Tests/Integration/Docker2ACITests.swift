@@ -163,7 +163,7 @@ struct Docker2ACITests {
     @Test(.enabled(if: Lab.has("docker-registry"), "needs docker-registry (make setup)"))
     func theAncestorsReadme() throws {
         let place = try Place()
-        let registry = try RegistryServer(place)
+        let registry = try RegistryServer(try Place())
         let base = "mkdir etc var; echo a >etc/a"
         try registry.push(place.archive(base), as: "library/busybox:latest")
         let ports = ["2379", "2380", "4001", "7001"]
@@ -193,7 +193,7 @@ struct Docker2ACITests {
             #expect(outcome.status == 0 && outcome.output == ancestors && outcome.errors == "", "\(command): \(outcome)")
             let script = try place.shell("set -e; for aci in $(\(command) | sed '1,/Generated ACI/d'); do d2a image validate $aci; rm $aci; done; ls")
             let acis = ancestors.split(separator: "\n").filter { $0.hasSuffix(".aci") }
-            #expect(script.output == acis.map { "\($0): valid app container image\n" }.joined() + "registry\nregistry.yml\nubuntu.docker\n", "\(script)")
+            #expect(script.output == acis.map { "\($0): valid app container image\n" }.joined() + "ubuntu.docker\n", "\(script)")
         }
     }
 
