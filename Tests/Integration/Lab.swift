@@ -185,6 +185,8 @@ final class FixtureRegistry {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["python3", Lab.package + "/Tests/Fixtures/registry.py", place.path + "/layout", log]
         process.standardInput = input
+        // Clients that give up, as they should, bring complaints.
+        process.standardError = FileHandle.nullDevice
         let output = Pipe()
         process.standardOutput = output
         try process.run()
