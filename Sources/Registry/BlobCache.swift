@@ -16,10 +16,12 @@ public final class BlobCache: Sendable {
 
     /// - Parameter limit: bytes that are kept at most.
     /// - Throws: `FileError`
-    public init(_ directory: CacheDirectory, limit: Int = CacheDirectory.standardLimit) throws(FileError) {
+    public init(_ directory: CacheDirectory, limit: Int = CacheDirectory.standardLimit) throws {
         kept = directory
         self.limit = limit
         locks = try directory.directory.make("locks")
+        // The bound may be lower than that of the run before, and this one may add nothing.
+        try directory.trim(to: limit)
     }
 
     /// A blob from the cache, or fetched into it: once, however many ask for it at once.
