@@ -16,10 +16,7 @@ public struct ACIWriter {
 
     /// Writes an entry of the rootfs, whose path is empty for the root directory itself.
     public func write(_ entry: TarEntry, _ reader: TarReader?) throws {
-        var member = entry
-        member.path = Self.member(entry.path)
-        if entry.kind == .directory { member.path.append(UInt8(ascii: "/")) }
-        if entry.kind == .hardLink { member.linkTarget = Self.member(entry.linkTarget) }
+        let member = Self.member(entry)
         try tar.header(member)
         if member.size > 0 { try reader?.data { try tar.data($0) } }
     }
@@ -27,5 +24,14 @@ public struct ACIWriter {
     /// Ends the tar and finishes the sink.
     public func finish() throws { try tar.finish() }
 
-    private static func member(_ path: [UInt8]) -> [UInt8] { path.isEmpty ? rootfs : rootfs + [UInt8(ascii: "/")] + path }
+    /// An entry of the rootfs as it stands in the archive.
+    public static func member(_ entry: TarEntry) -> TarEntry {
+        var member = entry
+        member.path = inRootfs(entry.path)
+        if entry.kind == .directory { member.path.append(UInt8(ascii: "/")) }
+        if entry.kind == .hardLink { member.linkTarget = inRootfs(entry.linkTarget) }
+        return member
+    }
+
+    private static func inRootfs(_ path: [UInt8]) -> [UInt8] { path.isEmpty ? rootfs : rootfs + [UInt8(ascii: "/")] + path }
 }

@@ -41,10 +41,9 @@ public struct CacheDirectory: Sendable {
 
     /// Where a cache is by default: `$D2A_CACHE`; `/var/cache/d2a` for root; else `$XDG_CACHE_HOME/d2a` or `~/.cache/d2a`.
     public static var standardPath: String? {
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
-        if let path = variable("D2A_CACHE") { return path }
+        if let path = environmentVariable("D2A_CACHE") { return path }
         if geteuid() == 0 { return "/var/cache/d2a" }
-        return variable("XDG_CACHE_HOME").map { $0 + "/d2a" } ?? variable("HOME").map { $0 + "/.cache/d2a" }
+        return environmentVariable("XDG_CACHE_HOME").map { $0 + "/d2a" } ?? environmentVariable("HOME").map { $0 + "/.cache/d2a" }
     }
 
     /// All blobs, the one that was used longest ago first.

@@ -16,7 +16,7 @@ public struct CredentialFiles {
     /// Before the absolute paths of the fifth kind; for tests.
     private let root: String
 
-    public init() { self.init(variables: { getenv($0).map { String(cString: $0) } }, root: "") }
+    public init() { self.init(variables: environmentVariable, root: "") }
 
     init(variables: @escaping (String) -> String?, root: String) {
         variable = { variables($0).flatMap { $0.isEmpty ? nil : $0 } }

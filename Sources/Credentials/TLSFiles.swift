@@ -29,7 +29,7 @@ public struct TLSFiles {
     private let directories: [String]
 
     public init() {
-        let home = getenv("HOME").map { [String(cString: $0) + "/.config/containers/certs.d"] } ?? []
+        let home = environmentVariable("HOME").map { [$0 + "/.config/containers/certs.d"] } ?? []
         self.init(directories: home + ["/etc/d2a/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d"])
     }
 

@@ -34,13 +34,13 @@ public enum EngineArchive {
     /// - Parameter file: empty.
     /// - Throws: ``EngineError``, `FileError`.
     public static func fetch(_ name: String, into file: OpenFile) throws {
-        let place = getenv("DOCKER_HOST").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "unix:///var/run/docker.sock"
+        let place = environmentVariable("DOCKER_HOST") ?? "unix:///var/run/docker.sock"
         var options = TransportOptions()
         var host = "127.0.0.1"
         if place.hasPrefix("unix://") {
             options.unixSocket = String(place.dropFirst("unix://".count))
         } else {
-            guard place.hasPrefix("tcp://"), getenv("DOCKER_TLS_VERIFY").map({ $0.pointee == 0 }) ?? true else { throw EngineError.badAddress(place) }
+            guard place.hasPrefix("tcp://"), environmentVariable("DOCKER_TLS_VERIFY") == nil else { throw EngineError.badAddress(place) }
             host = String(place.dropFirst("tcp://".count))
         }
         guard let address = WebAddress("http://\(host)/images/\(name)/get") else { throw EngineError.badAddress(place) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Program
 import Squash
 
 /// Bounds that an image must keep: options that all commands share.
@@ -21,19 +22,5 @@ struct LimitOptions: ParsableArguments {
         if let maxEntries { limits.entries = maxEntries }
         if let maxRatio { limits.ratio = maxRatio }
         return limits
-    }
-}
-
-/// A number of bytes as people write it: `4096`, `500M`, `20G`; units are powers of 1024.
-public struct ByteCount: ExpressibleByArgument, Sendable {
-    public var bytes: Int
-
-    public init?(argument: String) {
-        let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
-        let shift = argument.last.flatMap { units[Character($0.uppercased())] }
-        guard let number = Int(shift == nil ? Substring(argument) : argument.dropLast()), number > 0 else { return nil }
-        let (product, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0))
-        guard !overflow else { return nil }
-        bytes = product
     }
 }

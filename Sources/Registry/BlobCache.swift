@@ -30,7 +30,7 @@ public final class BlobCache: Sendable {
     ///   - size: bytes, where known.
     ///   - scratch: where a blob goes that is larger than the cache may be, or than its disk has room for.
     ///   - fetch: downloads into an empty file, and checks the digest.
-    /// - Returns: the file, which stays readable whatever becomes of the cache.
+    /// - Returns: the file, at its beginning, which stays readable whatever becomes of the cache.
     /// - Throws: `FileError`, and errors of `fetch`.
     public func blob(_ digest: Digest, size: Int?, scratch: Directory, fetch: (OpenFile) throws -> Void) throws -> OpenFile {
         if let found = try find(digest, size: size) { return found }
@@ -41,6 +41,7 @@ public final class BlobCache: Sendable {
         guard hasRoom(for: size ?? 0) else {
             let file = try scratch.unnamedFile()
             try fetch(file)
+            try file.seek(to: 0)
             return file
         }
         let blobs = try directory.make("blobs/\(digest.algorithm.rawValue)")
@@ -50,6 +51,7 @@ public final class BlobCache: Sendable {
             try blobs.publish(file, as: digest.hex)
             try kept.trim(to: limit)
         }
+        try file.seek(to: 0)
         return file
     }
 

@@ -42,12 +42,11 @@ final class RegistryClient: Sendable {
         guard let cache = options.cache else { return try fetch() }
         return try cache.blob(digest, size: nil, scratch: cache.directory) { file in
             try fetch().withUnsafeBytes { try file.write($0) }
-            try file.seek(to: 0)
         }.readAll(limit: limit)
     }
 
     private func download(manifest name: String) throws -> (bytes: [UInt8], digest: Digest) {
-        let (response, body) = try get("manifests/\(name)", accept: MediaType.accepted, limit: limit)
+        let (response, body) = try get("manifests/\(name)", accept: MediaType.accepted)
         guard response.isSuccess else { throw try manifestError(response, name) }
         let asked = Digest(name)
         // What of a signed manifest of schema 1 was signed has the digest, not the signature.
@@ -61,10 +60,10 @@ final class RegistryClient: Sendable {
     }
 
     /// A small blob, wholly in memory.
-    func document(_ descriptor: Descriptor, _ digest: Digest) throws -> [UInt8] { try kept(digest) { try download(document: digest) } }
+    func document(_ digest: Digest) throws -> [UInt8] { try kept(digest) { try download(document: digest) } }
 
     private func download(document digest: Digest) throws -> [UInt8] {
-        let (response, body) = try get("blobs/\(digest)", limit: limit)
+        let (response, body) = try get("blobs/\(digest)")
         guard response.isSuccess else { throw server.refusal(response, what: "blob \(digest)") }
         let actual = StreamHasher.digest(body, digest.algorithm)
         guard actual == digest else { throw RegistryError.wrongDigest(reference, what: "blob \(digest)", expected: digest, actual: actual) }
@@ -100,7 +99,7 @@ final class RegistryClient: Sendable {
 
     // MARK: Requests
 
-    private func get(_ path: String, accept: String? = nil, limit: Int) throws -> (response: HTTPResponse, body: [UInt8]) {
+    private func get(_ path: String, accept: String? = nil) throws -> (response: HTTPResponse, body: [UInt8]) {
         try http.retrying {
             var body: [UInt8] = []
             let response = try authorized(path, accept.map { [("Accept", $0)] } ?? []) { _, chunk in
@@ -122,7 +121,7 @@ final class RegistryClient: Sendable {
         }
         let token = session.update { $0.expires > monotonicSeconds() ? $0.authorization : nil }
         let response = try http.get(address, headers: headers, secrets: token.map { [("Authorization", $0)] } ?? [], body: body)
-        guard response.status == 401, let renewed = try authorize(response, base) else { return response }
+        guard response.status == 401, let renewed = try authorize(response) else { return response }
         return try http.get(address, headers: headers, secrets: [("Authorization", renewed)], body: body)
     }
 
@@ -138,7 +137,7 @@ final class RegistryClient: Sendable {
 
     /// Gets what the registry's challenge asks for.
     /// - Returns: a new `Authorization` header; nil where there is none to be had.
-    private func authorize(_ refusal: HTTPResponse, _ base: String) throws -> String? {
+    private func authorize(_ refusal: HTTPResponse) throws -> String? {
         let challenges = refusal.headers.all("www-authenticate").flatMap(Challenge.parse)
         var authorization: String?
         var life = Double.infinity
@@ -201,7 +200,7 @@ final class RegistryClient: Sendable {
         guard response.status == 404 else { return server.refusal(response, what: "the manifest of \(name)") }
         guard Digest(name) == nil else { return .digestNotFound(reference) }
         // Registries use the same code for both; the list of tags tells.
-        let (list, body) = try get("tags/list", limit: 16 << 20)
+        let (list, body) = try get("tags/list")
         guard list.isSuccess, let tags = try? CanonicalJSON.decode(TagsDocument.self, from: body).tags else { return .repositoryNotFound(reference) }
         return .tagNotFound(reference, tags: tags)
     }

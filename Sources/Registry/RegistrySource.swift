@@ -50,7 +50,7 @@ public final class RegistrySource: ImageSource {
         case .auto:
             do { return try RemoteImageV2(server) } catch let error as RegistryError {
                 switch error {
-                case .otherProtocol: return try RemoteImageV1(RegistryServer(server.reference, server.options))
+                case .otherProtocol: return try RemoteImageV1(server)
                 case .repositoryNotFound, .tagNotFound:
                     // What the second protocol says of a missing image tells more, unless the first one has it.
                     do { return try RemoteImageV1(server) } catch is RegistryError { throw error } catch is TransportError { throw error }

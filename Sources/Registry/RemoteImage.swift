@@ -39,7 +39,7 @@ struct RemoteImageV2: RemoteImage {
         let found = try ResolvedImage(bytes, name: "\(reference)", platform: server.options.platform) {
             try client.manifest($0.description).bytes
         } config: {
-            try client.document($0, $1)
+            try client.document($1)
         }
         // The digest is of what the name leads to: the index where there is one.
         image = SourceImage(name: name, config: found.config, id: found.configDigest.description, manifestDigest: digest, layers: found.layers)

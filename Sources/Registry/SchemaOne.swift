@@ -77,8 +77,3 @@ struct SchemaOne {
         return Data(base64Encoded: String(usual) + String(repeating: "=", count: (4 - usual.count % 4) % 4)).map { Array($0) }
     }
 }
-
-/// Numbers of images of before 2016. Anything else has been used to write outside of where it should be (CVE-2016-8579).
-enum LegacyID {
-    static func isValid(_ text: String) -> Bool { Digest(algorithm: .sha256, hex: text) != nil }
-}

@@ -1,3 +1,4 @@
+import ACI
 import Archive
 import CArchive
 import Diagnostics
@@ -52,12 +53,7 @@ public final class Renderer {
                 var squasher = Squasher(chain)
                 // What is on disk can't be taken back.
                 try squasher.plan()
-                try squasher.write { entry, reader in
-                    var entry = entry
-                    entry.path = rootfs + [UInt8(ascii: "/")] + entry.path
-                    if entry.kind == .hardLink { entry.linkTarget = rootfs + [UInt8(ascii: "/")] + entry.linkTarget }
-                    try renderer.write(entry, reader)
-                }
+                try squasher.write { try renderer.write(ACIWriter.member($0), $1) }
             }
         } catch let failure as LayerError {
             throw RenderError.unreadable(reason: failure.error.description)

@@ -3,6 +3,7 @@ import Digest
 import Files
 import Hashing
 import Image
+import Manifests
 import Reference
 
 /// An image in a file that `docker save` wrote, or a tool that writes the same (skopeo, buildah, bazel).
@@ -17,11 +18,6 @@ public final class DockerArchiveSource: ImageSource {
         var Layers: [String]
     }
 
-    private struct Config: Decodable {
-        struct RootFS: Decodable { var diff_ids: [String]? }
-        var rootfs: RootFS?
-    }
-
     /// - Parameter wanted: `NAME[:TAG]`, needed where the archive holds several images.
     /// - Throws: ``SavedImageError``, `FileError`, `ArchiveError`.
     init(_ tree: ArchiveTree, manifest: [UInt8], image wanted: String?) throws {
@@ -34,7 +30,7 @@ public final class DockerArchiveSource: ImageSource {
         if let named = Digest(algorithm: .sha256, hex: stem), named != digest {
             throw SavedImageError.wrongDigest(path: path, member: item.chosen.Config, actual: digest)
         }
-        let diffIDs = try tree.decoded(Config.self, item.chosen.Config, config).rootfs?.diff_ids ?? []
+        let diffIDs = try tree.decoded(ConfigDocument.self, item.chosen.Config, config).rootfs?.diff_ids ?? []
         guard diffIDs.count == item.chosen.Layers.count else {
             throw SavedImageError.invalid(path: path, reason: "the configuration names \(diffIDs.count) layers, manifest.json \(item.chosen.Layers.count)")
         }
@@ -61,7 +57,7 @@ public final class DockerArchiveSource: ImageSource {
             guard let only = items.first else { throw SavedImageError.notAnImage(path: path) }
             return (only, only.RepoTags?.first)
         }
-        let full = wanted.split(separator: "/").last?.contains(":") == true ? wanted : wanted + ":latest"
+        let full = SavedName.tagged(wanted)
         for item in items {
             if let tag = item.RepoTags?.first(where: { $0 == full }) { return (item, tag) }
         }

@@ -1,5 +1,4 @@
 import AppC
-import Digest
 import Files
 import Image
 
@@ -36,7 +35,7 @@ public final class OldDockerArchiveSource: ImageSource {
         var seen: Set<String> = []
         var next: String? = id
         while let current = next {
-            guard Digest(algorithm: .sha256, hex: current) != nil else { throw invalid("\"\(current)\" is not the id of an image") }
+            guard LegacyID.isValid(current) else { throw invalid("\"\(current)\" is not the id of an image") }
             guard seen.insert(current).inserted else { throw invalid("the parents of \(id) go in a circle") }
             guard let (document, _) = documents[current] else { throw SavedImageError.missing(path: path, member: "\(current)/json") }
             guard document.id == current else { throw invalid("\(current)/json is of another image") }
@@ -56,7 +55,7 @@ public final class OldDockerArchiveSource: ImageSource {
     private static func choose(_ tags: [String: String], _ documents: [String: Document], wanted: String?, path: String) throws -> (id: String, tag: String?) {
         let names = tags.keys.sorted()
         if let wanted {
-            let full = wanted.split(separator: "/").last?.contains(":") == true ? wanted : wanted + ":latest"
+            let full = SavedName.tagged(wanted)
             if let id = tags[full] { return (id, full) }
             if documents[wanted] != nil { return (wanted, nil) }
             throw SavedImageError.noSuchImage(path: path, name: wanted, names: names)

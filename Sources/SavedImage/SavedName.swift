@@ -3,6 +3,9 @@ import Reference
 
 /// What an image is called that was saved to a file.
 enum SavedName {
+    /// What a person asks for, with the tag that goes without saying.
+    static func tagged(_ wanted: String) -> String { wanted.split(separator: "/").last?.contains(":") == true ? wanted : wanted + ":latest" }
+
     /// The name by which the image was saved; an image saved by its id alone is named after the file.
     static func docker(_ tag: String?, path: String) -> ImageName {
         if let tag, let reference = try? ImageReference(tag) {

@@ -40,13 +40,10 @@ public enum Dialect: Sendable {
     }
 
     /// The path that a hard link leads to.
-    func target(_ name: [UInt8]) throws -> EntryPath {
-        switch self {
-        case .layer: return try EntryPath(name)
-        case .image:
-            guard let path = try inRootfs(name) else { throw ArchiveError.badEntry(name: name, reason: "is not in rootfs") }
-            return path
-        }
+    func target(of link: TarEntry) throws -> EntryPath {
+        let path = try? self == .layer ? EntryPath(link.linkTarget) : inRootfs(link.linkTarget)
+        guard let path else { throw ArchiveError.badEntry(name: link.path, reason: "is a hard link to a name that no image may have") }
+        return path
     }
 
     private func inRootfs(_ name: [UInt8]) throws -> EntryPath? {

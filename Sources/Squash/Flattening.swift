@@ -187,10 +187,7 @@ struct Flattening {
     }
 
     private mutating func placeLink(_ path: EntryPath, _ entry: TarEntry, _ location: Location) throws -> Placement? {
-        let target: EntryPath
-        do { target = try dialect.target(entry.linkTarget) } catch {
-            throw ArchiveError.badEntry(name: entry.path, reason: "is a hard link to a name that no image may have")
-        }
+        let target = try dialect.target(of: entry)
         // A link to itself changes nothing.
         if target == path { return nil }
         try links.add(location, path, target, own: said(target))

@@ -57,7 +57,7 @@ public struct LayerSplitter {
                     throw ArchiveError.badEntry(name: entry.path, reason: "would replace the root directory")
                 }
                 if entry.kind == .hardLink {
-                    let target = try Self.target(entry, dialect)
+                    let target = try dialect.target(of: entry)
                     if target == path { break }
                     try check(path, target, said[target])
                 }
@@ -72,7 +72,7 @@ public struct LayerSplitter {
             place(path, entry)
             do { try counter.check(paths: nodes.count - 1, entry) } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
         }
-        implied = implied.filter { isThere($0.path, $0.node) && !nodes[$0.node].isNamed }
+        implied = implied.filter { find($0.path) == $0.node && !nodes[$0.node].isNamed }
     }
 
     /// Adds entries without data to the current layer, where nothing is shown at their path.
@@ -119,8 +119,6 @@ public struct LayerSplitter {
         }
         return node
     }
-
-    private func isThere(_ path: EntryPath, _ node: Int) -> Bool { find(path) == node }
 
     private mutating func hide(_ marker: EntryMeaning) {
         switch marker {
@@ -185,7 +183,7 @@ public struct LayerSplitter {
             guard case .entry(let path) = try dialect.meaning(entry.path), !path.components.isEmpty else { return }
             var entry = entry
             if entry.kind == .hardLink {
-                let target = try Self.target(entry, dialect)
+                let target = try dialect.target(of: entry)
                 if target == path { return }
                 entry.linkTarget = target.bytes
             }
@@ -195,11 +193,5 @@ public struct LayerSplitter {
         // After the links, which may lead to what stood there before.
         for (_, path) in implied { try body(TarEntry(path: path.bytes, kind: .directory, mode: 0o755), nil) }
         for entry in added { try body(entry, nil) }
-    }
-
-    private static func target(_ entry: TarEntry, _ dialect: Dialect) throws -> EntryPath {
-        do { return try dialect.target(entry.linkTarget) } catch {
-            throw ArchiveError.badEntry(name: entry.path, reason: "is a hard link to a name that no image may have")
-        }
     }
 }

@@ -1,4 +1,5 @@
 import CCurl
+import Files
 import Glibc
 import Threads
 
@@ -166,7 +167,7 @@ public final class HTTPClient: Sendable {
         _ = curl_shim_set_long(curl, CURLOPT_BUFFERSIZE, 256 << 10)
         configureProxy(curl, address)
         // As programs in Go do it.
-        if let file = Self.variable("SSL_CERT_FILE") { _ = curl_shim_set_text(curl, CURLOPT_CAINFO, file) }
+        if let file = environmentVariable("SSL_CERT_FILE") { _ = curl_shim_set_text(curl, CURLOPT_CAINFO, file) }
         // The system's directory of roots stays in use beside these.
         if let roots = options.roots { _ = curl_shim_set_blob(curl, CURLOPT_CAINFO_BLOB, roots, roots.utf8.count) }
         if let identity = options.identity, address.hasOrigin(of: identity.origin) {
@@ -200,12 +201,10 @@ public final class HTTPClient: Sendable {
     private func configureProxy(_ curl: UnsafeMutableRawPointer, _ address: WebAddress) {
         if address.isLoopback {
             _ = curl_shim_set_text(curl, CURLOPT_NOPROXY, "*")
-        } else if address.scheme == "http", Self.variable("http_proxy") == nil, let proxy = Self.variable("HTTP_PROXY") {
+        } else if address.scheme == "http", environmentVariable("http_proxy") == nil, let proxy = environmentVariable("HTTP_PROXY") {
             _ = curl_shim_set_text(curl, CURLOPT_PROXY, proxy)
         }
     }
-
-    private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
 
     private static let receiveHeader: curl_shim_writer = { bytes, size, count, context in
         let state = context!.assumingMemoryBound(to: Exchange.self)

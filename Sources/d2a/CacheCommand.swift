@@ -62,11 +62,7 @@ struct Cache: ParsableCommand {
         func run() throws {
             var limit = 0
             if let keep {
-                let units: [Character: Int] = ["K": 10, "M": 20, "G": 30, "T": 40]
-                let shift = keep.last.flatMap { units[Character($0.uppercased())] }
-                guard let number = Int(shift == nil ? Substring(keep) : keep.dropLast()), number >= 0,
-                    case let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0)), !overflow
-                else { throw ValidationError("--keep \(keep): give a size like 500M or 20G") }
+                guard let bytes = ByteCount.bytes(keep) else { throw ValidationError("--keep \(keep): give a size like 500M or 20G") }
                 limit = bytes
             }
             let freed = try Cache.open().trim(to: limit)
@@ -86,11 +82,8 @@ struct Cache: ParsableCommand {
             let cache = try Cache.open()
             for image in images {
                 guard let reference = try ImageLocation(image).reference else { throw ValidationError("\(image) is not in a registry") }
-                var arguments = ["fill"] + options.sourceArguments
-                var descriptors: [any DescriptorOwner] = [cache.directory]
-                arguments.append("--access")
-                descriptors.append(try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: cache.directory))
-                try Helper.run(arguments + ["--", image], descriptors: descriptors)
+                let access = try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: cache.directory)
+                try Helper.run(["fill"] + options.sourceArguments + ["--access", "--", image], descriptors: [cache.directory, access])
             }
         }
     }

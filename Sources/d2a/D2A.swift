@@ -26,11 +26,10 @@ struct GlobalOptions: ParsableArguments {
     func store() throws -> ImageStore { try ImageStore(path: dir ?? Self.defaultDirectory()) }
 
     private static func defaultDirectory() -> String {
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } }
-        if let directory = variable("D2A_DIR") { return directory }
+        if let directory = environmentVariable("D2A_DIR") { return directory }
         if geteuid() == 0 { return "/var/lib/d2a" }
-        if let data = variable("XDG_DATA_HOME") { return data + "/d2a" }
-        return (variable("HOME") ?? "/tmp") + "/.local/share/d2a"
+        if let data = environmentVariable("XDG_DATA_HOME") { return data + "/d2a" }
+        return (environmentVariable("HOME") ?? "/tmp") + "/.local/share/d2a"
     }
 }
 
