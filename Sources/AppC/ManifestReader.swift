@@ -9,11 +9,13 @@ public enum ManifestReader {
         return (try CanonicalJSON.decode(ImageManifest.self, from: CanonicalJSON.encode(value)), unknown)
     }
 
-    /// Checks a pod manifest, and gives it as today's spec has it.
+    /// A pod manifest.
+    /// - Returns: the manifest as today's spec has it, and what it has that this program knows no meaning of, as JSON paths.
     /// - Throws: ``ManifestError``
-    public static func pod(_ bytes: some Sequence<UInt8>) throws -> (manifest: JSONValue, unknown: [String]) {
+    public static func pod(_ bytes: some Sequence<UInt8>) throws -> (manifest: PodManifest, unknown: [String]) {
         let value = try upgraded(bytes)
-        return (value, try check(value) { $0.pod($1) })
+        let unknown = try check(value) { $0.pod($1) }
+        return (try CanonicalJSON.decode(PodManifest.self, from: CanonicalJSON.encode(value)), unknown)
     }
 
     /// The bytes of an image manifest, if it is one.
