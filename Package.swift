@@ -37,6 +37,7 @@ let package = Package(
         system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
         system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("CSeccomp", pkgConfig: "libseccomp", apt: "libseccomp-dev"),
         .systemLibrary(name: "CSystem"),
 
         // Ground floor: no dependencies outside the C library.
@@ -49,6 +50,7 @@ let package = Package(
         module("Hashing", ["Digest", "COpenSSL"]),
 
         module("Threads"),
+        module("Sandbox", ["Diagnostics", "Files", "CSeccomp", "CSystem"]),
         module("Subprocess", ["Diagnostics", "Files", "CSystem"]),
         module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Subprocess"]),
 
@@ -84,7 +86,7 @@ let package = Package(
             [
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Image", "Location", "Manifests", "Registry",
                 "SavedImage",
-                "Engine", "AppC", "Archive",
+                "Engine", "AppC", "Archive", "Sandbox",
                 "Squash", "Conversion", "ACI", "Render", "Store", "CSystem", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
@@ -102,6 +104,8 @@ let package = Package(
             swiftSettings: strict),
 
         .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
+        .executableTarget(name: "SandboxProbe", dependencies: ["Files", "Sandbox"], path: "Tests/SandboxProbe", swiftSettings: strict),
+        tests("SandboxTests", ["SandboxProbe"]),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
         tests("CredentialsTests", ["Credentials"]),

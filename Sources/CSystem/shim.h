@@ -64,3 +64,21 @@ static inline ssize_t system_receive(int socket, void *buffer, size_t count, int
 
 /* Makes everything written to the file system of the descriptor durable. */
 static inline int system_sync_filesystem(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
+
+/* Landlock (linux/landlock.h), whose header on older systems lacks what newer kernels have. */
+static inline int landlock_version(void) { return (int)syscall(444, (void *)0, (size_t)0, 1u /* VERSION */); }
+/* Rules that forbid all of these rights but what is allowed; with `closed`, also TCP, and abstract sockets and signals to the outside. */
+static inline int landlock_rules(int version, uint64_t rights, int closed) {
+    struct {
+        uint64_t files, network, scope;
+    } rules = {rights, version >= 4 ? (closed ? 3 : 1 /* BIND_TCP */) : 0, version >= 6 ? (closed ? 3 : 2 /* SIGNAL */) : 0};
+    return (int)syscall(444, &rules, version >= 6 ? sizeof rules : version >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t), 0u);
+}
+static inline int landlock_allow(int rules, int descriptor, uint64_t rights) {
+    struct {
+        uint64_t rights;
+        int32_t parent;
+    } __attribute__((packed)) rule = {rights, descriptor};
+    return (int)syscall(445, rules, 1 /* PATH_BENEATH */, &rule, 0u);
+}
+static inline int landlock_enter(int rules) { return (int)syscall(446, rules, 0u); }

@@ -1,13 +1,16 @@
 import AppC
 import Archive
 import ArgumentParser
+import CSystem
 import Conversion
 import Credentials
 import Diagnostics
 import Files
 import Glibc
 import Image
+import Location
 import Program
+import Sandbox
 import Squash
 
 /// `docker2aci`: one image in, one ACI file in the working directory out, with the ancestor's options and words.
@@ -107,9 +110,18 @@ public struct Docker2ACI: ParsableCommand {
     private func convert(_ limits: Limits, _ target: Target) throws -> (names: [String], result: Converter.Result) {
         let progress = ProgressDisplay(quiet: quiet || json)
         defer { progress.finish() }
+        // All that the person's rights are needed for comes first; then strangers' bytes are read.
+        let location = try ImageLocation(image)
+        let place = try location.open()
+        let access = try location.reference.map { try RegistryAccess(option: creds, for: $0) } ?? RegistryAccess()
+        let cache = source.cache()
+        try Sandbox(
+            reading: place.map { [$0] } ?? [], writing: [target.directory] + (cache.map { [$0.directory] } ?? []), network: location.needsNetwork,
+            // The directory that is written to may be someone else's.
+            capabilities: [CAP_DAC_OVERRIDE]
+        ).enter()
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
-        let opened = try source.open(
-            image, access: { try RegistryAccess(option: creds, for: $0) }, cache: source.cache(), scratch: target.directory, events: progress.handle)
+        let opened = try source.open(image, opened: place, access: { _ in access }, cache: cache, scratch: target.directory, events: progress.handle)
         let described = try opened.image()
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }

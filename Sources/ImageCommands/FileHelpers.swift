@@ -6,6 +6,7 @@ import CSystem
 import Diagnostics
 import Files
 import Program
+import Sandbox
 
 /// Something is wrong in a file: says which.
 private struct InFile: DiagnosedError {
@@ -25,6 +26,7 @@ struct ValidateHelper: ParsableCommand {
     func run() throws {
         system_die_with_parent()
         try becomeNobody()
+        try Sandbox().enter()
         do { try check(OpenFile(descriptor: 3, path: path)) } catch let error as any DiagnosedError { throw InFile(path: path, error: error) }
     }
 
@@ -79,6 +81,7 @@ struct PatchHelper: ParsableCommand {
         let (input, output) = (OpenFile(descriptor: 3, path: "the image"), OpenFile(descriptor: 4, path: "the output"))
         system_die_with_parent()
         try becomeNobody()
+        try Sandbox().enter()
         let patch = try CanonicalJSON.decode(ManifestPatch.self, from: Array(changes.utf8))
         try ACIFile.patch(FileSource(input), to: compression.sink(FileSink(output), level: nil)) { patch.applied(to: $0) }
     }

@@ -13,6 +13,7 @@ import Hashing
 import Location
 import Program
 import Render
+import Sandbox
 import Store
 
 /// `d2a-image`: what `d2a` leaves to another process because it reads strangers' bytes. Not for people.
@@ -49,11 +50,13 @@ struct FetchHelper: ParsableCommand {
         // The engine's socket is not for everyone; what comes out of it is only kept for now.
         if !opened, case .engine(let name) = try ImageLocation(image) { place = try SourceOptions.archive(ofEngine: name, scratch: scratch) }
         try becomeNobody(handingOver: [3, 5])
+        let kept = cache.map { Directory(descriptor: $0, path: "the cache") }
+        try Sandbox(reading: place.map { [$0] } ?? [], writing: [scratch] + (kept.map { [$0] } ?? []), network: access).enter()
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
         let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 6, path: "the credential")) : RegistryAccess()
-        let blobs = cache.flatMap { source.cache(in: CacheDirectory(Directory(descriptor: $0, path: "the cache"))) }
+        let blobs = kept.flatMap { source.cache(in: CacheDirectory($0)) }
         let image = try source.open(
             image, opened: place, access: { _ in registry }, cache: blobs, scratch: scratch, events: progress.handle)
         let output = OpenFile(descriptor: 3, path: "the store")
@@ -91,6 +94,7 @@ struct FillHelper: ParsableCommand {
         system_die_with_parent()
         let directory = Directory(descriptor: 3, path: "the cache")
         try becomeNobody()
+        try Sandbox(writing: [directory], network: true).enter()
         let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 4, path: "the credential")) : RegistryAccess()
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
@@ -130,10 +134,9 @@ struct RenderHelper: ParsableCommand {
         system_die_with_parent()
         system_no_new_privileges()
         try Renderer.confine(to: Directory(descriptor: 3 + count, path: "the store"))
-        let needed = [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
-        guard system_keep_capabilities(needed.reduce(0) { $0 | UInt64(1) << UInt64($1) }) == 0 else {
-            throw FileError("drop privileges in", "d2a-image")
-        }
+        try Sandbox(
+            writing: [Directory.open("/")], capabilities: [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
+        ).enter()
         try Renderer.render((0..<count).map { OpenFile(descriptor: 3 + $0, path: "the image") })
     }
 }

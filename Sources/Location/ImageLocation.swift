@@ -57,6 +57,14 @@ public enum ImageLocation: Sendable, Hashable {
         return reference
     }
 
+    /// Whether a server is asked for it.
+    public var needsNetwork: Bool {
+        switch self {
+        case .registry, .engine: true
+        case .file, .directory: false
+        }
+    }
+
     /// Opens the file or the directory; nil where it is none.
     public func open() throws(FileError) -> (any DescriptorOwner)? {
         switch self {

@@ -12,7 +12,7 @@ public final class BlobCache: Sendable {
     private let limit: Int
     private let locks: Directory
 
-    var directory: Directory { kept.directory }
+    public var directory: Directory { kept.directory }
 
     /// - Parameter limit: bytes that are kept at most.
     /// - Throws: `FileError`
