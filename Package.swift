@@ -77,6 +77,8 @@ let package = Package(
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CSystem"]),
         module("Pod", ["Diagnostics", "Files", "Accounts", "AppC"]),
+        // Pods for other runtimes than our own.
+        module("RuntimeBundle", ["AppC", "Files"]),
         module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CSystem"]),
 
         // Programs.
@@ -111,6 +113,7 @@ let package = Package(
         tests("CredentialsTests", ["Credentials"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Cache", "Digest", "Threads", "Manifests", "Registry", "Transport", "Hashing", "Files"]),
+        tests("RuntimeBundleTests", ["RuntimeBundle", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
