@@ -1,7 +1,9 @@
 PREFIX ?= /usr/local
 RELEASE := .build/release
+MANUALS := .build/manuals
+HELPERS := d2a-image d2a-stage1
 
-.PHONY: help setup build demo test fuzz bench install lint fmt clean
+.PHONY: help setup build demo test fuzz bench manuals install deb tarball lint fmt clean
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -16,6 +18,7 @@ demo: build ## convert an image and run it
 
 test: setup ## all tests; those that need root say so where they are left out
 	@scripts/test
+	@$(MAKE) -s deb && scripts/test-package
 
 STACKS ?= 1000000
 fuzz: setup ## compare the squasher with the reference on STACKS random stacks of layers, other ones each time
@@ -27,9 +30,22 @@ bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/linear
 	bench/start
 
-install: ## copy what was built to $(PREFIX)
+manuals: build ## man pages and completions, made from the commands
+	@scripts/manuals
+
+install: ## copy what was built to $(PREFIX), with the manuals where they were made
 	install -D -s -t $(DESTDIR)$(PREFIX)/bin $(RELEASE)/d2a $(RELEASE)/docker2aci
-	install -D -s -t $(DESTDIR)$(PREFIX)/libexec/d2a $(RELEASE)/d2a-image $(RELEASE)/d2a-stage1
+	install -D -s -t $(DESTDIR)$(PREFIX)/libexec/d2a $(HELPERS:%=$(RELEASE)/%)
+	[ ! -d $(MANUALS) ] || { install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(MANUALS)/man1/* && \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(MANUALS)/bash/* && \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(MANUALS)/zsh/* && \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(MANUALS)/fish/*; }
+
+deb: manuals ## a Debian package of what was built, in .build/packages
+	@scripts/package deb
+
+tarball: manuals ## the programs and manuals in a tar file that unpacks over /usr/local
+	@scripts/package tarball
 
 lint: ## check the style
 	swift format lint -r --strict Sources Tests Package.swift

@@ -5,8 +5,11 @@ import Glibc
 /// The version of all programs of this package.
 public let programVersion = "0.1.0"
 
+/// The version of the appc spec that they keep to.
+public let specVersion = "0.8.11"
+
 /// What every program prints of its version, after its own name.
-public let versionText = "version \(programVersion)\nappc version 0.8.11"
+public let versionText = "version \(programVersion)\nappc version \(specVersion)"
 
 /// Runs a command and ends the process: 0 done, `failure` where it failed, 2 where its words made no sense, or the status
 /// of an `ExitCode` that the command throws.

@@ -1,8 +1,16 @@
+import AppC
 import ArgumentParser
 import Program
 
 struct Version: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Print the versions of this program and of the appc spec.")
 
-    func run() { print("d2a \(versionText)") }
+    @Flag(help: "Print JSON.") var json = false
+
+    private struct Versions: Encodable {
+        var version = programVersion
+        var appcVersion = specVersion
+    }
+
+    func run() throws { print(json ? try CanonicalJSON.text(Versions()) : "d2a \(versionText)") }
 }
