@@ -38,20 +38,20 @@ let package = Package(
         system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("CSeccomp", pkgConfig: "libseccomp", apt: "libseccomp-dev"),
-        .systemLibrary(name: "CSystem"),
+        .systemLibrary(name: "CLinux"),
 
         // Ground floor: no dependencies outside the C library.
         module("Diagnostics"),
         module("Digest"),
-        module("Files", ["Diagnostics", "CSystem"]),
+        module("Files", ["Diagnostics", "CLinux"]),
         module("Accounts"),
         module("AppC", ["Diagnostics", "Digest"]),
         module("Reference", ["Diagnostics", "Digest"]),
         module("Hashing", ["Digest", "COpenSSL"]),
 
         module("Threads"),
-        module("Sandbox", ["Diagnostics", "Files", "CSeccomp", "CSystem"]),
-        module("Subprocess", ["Diagnostics", "Files", "CSystem"]),
+        module("Sandbox", ["Diagnostics", "Files", "CSeccomp", "CLinux"]),
+        module("Subprocess", ["Diagnostics", "Files", "CLinux"]),
         module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Subprocess"]),
 
         module("Cache", ["Digest", "Files"]),
@@ -75,11 +75,11 @@ let package = Package(
         module("Render", ["Diagnostics", "Files", "AppC", "Archive", "Squash", "ACI", "CArchive"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
-        module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CSystem"]),
+        module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CLinux"]),
         module("Pod", ["Diagnostics", "Files", "Accounts", "AppC"]),
         // Pods for other runtimes than our own.
         module("RuntimeBundle", ["AppC", "Files"]),
-        module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CSystem"]),
+        module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CLinux"]),
 
         // Programs.
         module("Program", ["Diagnostics", argumentParser]),
@@ -89,7 +89,7 @@ let package = Package(
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Image", "Location", "Manifests", "Registry",
                 "SavedImage",
                 "Engine", "AppC", "Archive", "Sandbox",
-                "Squash", "Conversion", "ACI", "Render", "Store", "CSystem", "Program", argumentParser,
+                "Squash", "Conversion", "ACI", "Render", "Store", "CLinux", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(

@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import Glibc
 
 /// An open directory. All names are resolved inside it, through its descriptor; its path is for messages only.

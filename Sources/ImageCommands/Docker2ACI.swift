@@ -1,7 +1,7 @@
 import AppC
 import Archive
 import ArgumentParser
-import CSystem
+import CLinux
 import Conversion
 import Credentials
 import Diagnostics

@@ -2,7 +2,7 @@ import ACI
 import AppC
 import Archive
 import ArgumentParser
-import CSystem
+import CLinux
 import Diagnostics
 import Files
 import Program

@@ -2,7 +2,7 @@ import AppC
 import Archive
 import ArgumentParser
 import Cache
-import CSystem
+import CLinux
 import Conversion
 import Credentials
 import Diagnostics
