@@ -36,6 +36,7 @@ let package = Package(
         system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
         system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
+        system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("CSeccomp", pkgConfig: "libseccomp", apt: "libseccomp-dev"),
         .systemLibrary(name: "CLinux"),
@@ -64,7 +65,7 @@ let package = Package(
         module(
             "Registry",
             ["Manifests", "Cache", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
-        module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZstd"]),
+        module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZlib", "CZstd"]),
         module("SavedImage", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "Manifests", "AppC", "Archive"]),
         module("Engine", ["Diagnostics", "Files", "AppC", "Transport"]),
 
@@ -117,7 +118,8 @@ let package = Package(
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
-        tests("ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Reference", "Diagnostics", "Files"]),
+        tests(
+            "ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Hashing", "Reference", "Diagnostics", "Files", "Threads", "Archive", "TestSupport"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("Integration", ["Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]

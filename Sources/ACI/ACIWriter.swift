@@ -15,7 +15,7 @@ public struct ACIWriter {
     }
 
     /// Writes an entry of the rootfs, whose path is empty for the root directory itself.
-    public func write(_ entry: TarEntry, _ reader: TarReader?) throws {
+    public func write(_ entry: TarEntry, _ reader: (any MemberReader)?) throws {
         let member = Self.member(entry)
         try tar.header(member)
         if member.size > 0 { try reader?.data { try tar.data($0) } }

@@ -25,11 +25,17 @@ extension ByteSource {
 /// Bytes that are pushed: a file, a hash, a compressor. Used by one thread at a time.
 public protocol ByteSink: AnyObject {
     func write(_ bytes: UnsafeRawBufferPointer) throws
+    /// What follows is likely to stand in other archives too: a compressor begins anew, so that it comes out the same there.
+    func cut() throws
+    /// Bytes that are there in deflated form; written as they are before where the sink doesn't deflate in the same way.
+    func append(_ block: DeflatedBlock) throws
     /// Everything was written; nothing may follow. Called once, and not at all after an error.
     func finish() throws
 }
 
 extension ByteSink {
+    public func cut() throws {}
+    public func append(_ block: DeflatedBlock) throws { try write(block.inflated()) }
     public func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
 }
 
@@ -98,6 +104,8 @@ public final class TeeSink: ByteSink {
     private let sinks: [any ByteSink]
     public init(_ sinks: [any ByteSink]) { self.sinks = sinks }
     public func write(_ bytes: UnsafeRawBufferPointer) throws { for sink in sinks { try sink.write(bytes) } }
+    public func cut() throws { for sink in sinks { try sink.cut() } }
+    public func append(_ block: DeflatedBlock) throws { for sink in sinks { try sink.append(block) } }
     public func finish() throws { for sink in sinks { try sink.finish() } }
 }
 

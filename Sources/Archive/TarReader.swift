@@ -1,11 +1,21 @@
 import CArchive
 import Glibc
 
+/// The members of an archive, one after the other. Used by one thread.
+public protocol MemberReader: AnyObject {
+    /// The next member; nil at the end. Data of the last one that was not read is skipped.
+    func next() throws -> TarEntry?
+    /// Where the headers of the last member asked for begin in the tar, in bytes; at its end, where they would.
+    var headerPosition: Int { get }
+    /// Passes the data of the current member on, once.
+    func data(_ body: (UnsafeRawBufferPointer) throws -> Void) throws
+}
+
 /// Reads the members of an uncompressed tar of any dialect, over libarchive.
 ///
 /// The process must stay in the C locale, as Swift programs start: then libarchive leaves names as the bytes they are.
 /// In a UTF-8 locale it would normalise them (NFC) and lose those that are not UTF-8.
-public final class TarReader {
+public final class TarReader: MemberReader {
     private let archive: OpaquePointer
     private let input: ArchiveInput
     private let blocks: WholeBlocks

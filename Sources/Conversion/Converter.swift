@@ -23,9 +23,12 @@ public struct Converter {
 
     private let source: any ImageSource
     private let limits: Limits
+    private let shelf: LayerShelf?
 
-    public init(_ source: any ImageSource, limits: Limits = Limits()) {
+    /// - Parameter shelf: where layers are kept that other images have too.
+    public init(_ source: any ImageSource, limits: Limits = Limits(), shelf: LayerShelf? = nil) {
         self.source = source
+        self.shelf = shelf
         self.limits = limits
     }
 
@@ -38,14 +41,14 @@ public struct Converter {
     public func convert(_ makeSink: () throws -> any ByteSink) throws -> Result {
         let image = try source.image()
         return try namingLayers(of: image) {
-            let layers = ImageLayers(image, source)
+            let layers = ImageLayers(image, source, shelf: shelf, limits: limits)
             var squasher = Squasher(layers, limits: limits)
             var generator = try ManifestGenerator(image: image, config: config(of: image)) { try Self.group(of: $0, &squasher, layers) }
             let manifest = try generator.manifest()
             let bytes = try ManifestReader.bytes(manifest)
-            do { try write(&squasher, manifest, bytes, makeSink()) } catch is Squasher.NeedsPlan {
+            do { try write(&squasher, manifest, bytes, layers, makeSink()) } catch is Squasher.NeedsPlan {
                 try squasher.plan()
-                try write(&squasher, manifest, bytes, makeSink())
+                try write(&squasher, manifest, bytes, layers, makeSink())
             }
             return Result(manifest: manifest, manifestBytes: bytes, notes: generator.notes)
         }
@@ -130,9 +133,9 @@ public struct Converter {
         }
     }
 
-    private func write(_ squasher: inout Squasher, _ manifest: ImageManifest, _ bytes: [UInt8], _ sink: any ByteSink) throws {
-        let writer = try ACIWriter(sink, manifest: bytes)
-        try squasher.write(adding: additions(manifest)) { try writer.write($0, $1) }
+    private func write(_ squasher: inout Squasher, _ manifest: ImageManifest, _ bytes: [UInt8], _ layers: ImageLayers, _ sink: any ByteSink) throws {
+        var writer = try RegionWriter(sink, manifest: bytes) { layers.packed($0) }
+        try squasher.write(adding: additions(manifest)) { try writer.write($0, $1, $2) }
         if try squasher.showsLeaf(at: Array("dev".utf8)) { throw ConversionError.devIsNoDirectory }
         try writer.finish()
     }

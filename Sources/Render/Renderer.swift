@@ -53,7 +53,7 @@ public final class Renderer {
                 var squasher = Squasher(chain)
                 // What is on disk can't be taken back.
                 try squasher.plan()
-                try squasher.write { try renderer.write(ACIWriter.member($0), $1) }
+                try squasher.write { entry, reader, _ in try renderer.write(ACIWriter.member(entry), reader) }
             }
         } catch let failure as LayerError {
             throw RenderError.unreadable(reason: failure.error.description)
@@ -85,7 +85,7 @@ public final class Renderer {
     }
 
     /// Parents are made as the layout says, before their entries: none is made on the way with a wrong owner.
-    private func write(_ entry: TarEntry, _ reader: TarReader?) throws {
+    private func write(_ entry: TarEntry, _ reader: (any MemberReader)?) throws {
         fill(entry)
         let name = String(decoding: entry.path, as: UTF8.self)
         guard acceptable(archive_write_header(disk, header)) else { throw RenderError.entry(name: name, reason: message) }

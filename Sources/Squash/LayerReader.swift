@@ -14,8 +14,16 @@ struct LayerReader {
     var counter: Counter { Counter(limits) }
 
     /// Reads a layer for the first time, from its first to its last byte.
-    func read(_ layer: Int, _ counter: Counter, _ body: (TarEntry, TarReader) throws -> Void) throws {
+    func read(_ layer: Int, _ counter: Counter, _ body: (TarEntry, any MemberReader) throws -> Void) throws {
         do {
+            if let members = try provider.members(layer) {
+                counter.beginLayer(.max)
+                while let entry = try members.next() {
+                    try counter.count(entry)
+                    try body(entry, members)
+                }
+                return
+            }
             let bound = try limits.bound(servedSize: provider.servedSize(layer))
             counter.beginLayer(bound)
             // Headers and padding are bytes too.
@@ -31,9 +39,9 @@ struct LayerReader {
     }
 
     /// Reads the members of a layer that was read before, up to the one numbered `last`.
-    func readAgain(_ layer: Int, through last: Int, _ body: (TarEntry, Int, TarReader) throws -> Void) throws {
+    func readAgain(_ layer: Int, through last: Int, _ body: (TarEntry, Int, any MemberReader) throws -> Void) throws {
         do {
-            let reader = try TarReader(provider.open(layer, checked: false))
+            let reader = try again(layer)
             for ordinal in 0..<last + 1 {
                 // The layer was read to its end before; if entries are missing now, the file changed under us.
                 guard let entry = try reader.next() else { throw ArchiveError.truncated }
@@ -41,4 +49,7 @@ struct LayerReader {
             }
         } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
     }
+
+    /// A layer's members, which may be read in part.
+    func again(_ layer: Int) throws -> any MemberReader { try provider.members(layer) ?? TarReader(provider.open(layer, checked: false)) }
 }

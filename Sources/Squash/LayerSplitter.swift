@@ -175,7 +175,7 @@ public struct LayerSplitter {
     /// Writes the current layer's entries, the root directory first.
     /// - Parameter body: is given an entry and must read its data from the reader, if it has any.
     /// - Throws: ``LayerError``, and errors of the provider and of `body`.
-    public func write(_ body: (TarEntry, TarReader?) throws -> Void) throws {
+    public func write(_ body: (TarEntry, (any MemberReader)?) throws -> Void) throws {
         var root = rootDirectory
         root.path = []
         try body(root, nil)

@@ -10,6 +10,8 @@ public protocol LayerProvider {
     /// A layer's uncompressed tar, base is 0, from its beginning. It is read to its end once, and its source throws there where
     /// the bytes are not the ones that were promised; where only a part is needed, `checked` is false.
     func open(_ layer: Int, checked: Bool) throws -> any ByteSource
+    /// The members of a layer that was read before, and is known to be whole and within all limits; nil where its bytes must be read.
+    func members(_ layer: Int) throws -> (any MemberReader)?
     /// What names of the layers' members mean.
     var dialect: Dialect { get }
     /// The only paths, without a slash at either end, that a layer and those below it show; nil for all. The root is always shown.
@@ -19,6 +21,7 @@ public protocol LayerProvider {
 extension LayerProvider {
     public var dialect: Dialect { .layer }
     public func whitelist(_ layer: Int) -> [[UInt8]]? { nil }
+    public func members(_ layer: Int) throws -> (any MemberReader)? { nil }
 }
 
 /// Something is wrong in a layer (base is 0).
@@ -58,6 +61,19 @@ public struct Squasher {
         flattening = Flattening(layers: provider.layerCount, dialect: provider.dialect, mayOverturn: false)
     }
 
+    /// A member of a layer at whose place something is written.
+    public struct Origin {
+        public var layer: Int
+        /// Among the members of the layer's tar.
+        public var ordinal: Int
+        /// Where it begins there, in bytes.
+        public var position: Int
+    }
+
+    /// Is given an entry, what its data must be read from if it has any, and where it comes from: nothing for what stands before
+    /// and after the layers.
+    public typealias Output = (TarEntry, (any MemberReader)?, Origin?) throws -> Void
+
     // MARK: Planning
 
     /// Reads all layers and decides what will be written.
@@ -85,9 +101,8 @@ public struct Squasher {
     /// Writes the image.
     /// - Parameters:
     ///   - additions: entries without data that are added where the image has nothing at their path.
-    ///   - body: is given an entry and must read its data from the reader, if it has any.
     /// - Throws: ``NeedsPlan``, ``LayerError``, and errors of the provider and of `body`.
-    public mutating func write(adding additions: [TarEntry] = [], _ body: (TarEntry, TarReader?) throws -> Void) throws {
+    public mutating func write(adding additions: [TarEntry] = [], _ body: Output) throws {
         do {
             if placements == nil { try stream(body) } else { try writePlanned(body) }
         } catch is Flattening.Overturned { throw NeedsPlan() }
@@ -97,18 +112,19 @@ public struct Squasher {
                 guard let path = paths[ordinal] else { return }
                 var entry = entry
                 entry.path = path
-                try body(entry, reader)
+                try body(entry, reader, nil)
             }
         }
         for addition in additions { try add(addition, body) }
-        for link in links.links { try body(link, nil) }
+        for link in links.links { try body(link, nil, nil) }
     }
 
     /// Whether the image shows something else than a directory at a path, once it was written.
     public func showsLeaf(at path: [UInt8]) throws -> Bool { flattening.kind(try EntryPath(path)) == .leaf }
 
     /// Reads a layer for the first time and passes on what the image shows of it.
-    private mutating func visit(_ layer: Int, _ counter: Counter, _ body: (Flattening.Placement, TarEntry, TarReader, Flattening) throws -> Void) throws {
+    private mutating func visit(_ layer: Int, _ counter: Counter, _ body: (Flattening.Placement, TarEntry, any MemberReader, Flattening) throws -> Void) throws
+    {
         try flattening.beginLayer(whitelist: provider.whitelist(layer))
         try layers.read(layer, counter) { entry, reader in
             try counter.check(paths: flattening.pathCount, entry)
@@ -118,9 +134,9 @@ public struct Squasher {
     }
 
     /// Writes while reading each layer once.
-    private mutating func stream(_ body: (TarEntry, TarReader?) throws -> Void) throws {
+    private mutating func stream(_ body: Output) throws {
         try expectRoot()
-        try body(flattening.rootDirectory, nil)
+        try body(flattening.rootDirectory, nil, nil)
         let counter = layers.counter
         for layer in (0..<provider.layerCount).reversed() {
             try visit(layer, counter) { try Self.write($0, $1, $2, $3, body) }
@@ -131,7 +147,7 @@ public struct Squasher {
     private mutating func expectRoot() throws {
         for layer in (0..<provider.layerCount).reversed() {
             do {
-                let reader = try TarReader(provider.open(layer, checked: false))
+                let reader = try layers.again(layer)
                 while let entry = try reader.next(), reader.headerPosition < 1 << 20 {
                     guard entry.kind == .directory, case .entry(let path)? = try? provider.dialect.meaning(entry.path), path.components.isEmpty else {
                         continue
@@ -143,8 +159,8 @@ public struct Squasher {
         }
     }
 
-    private func writePlanned(_ body: (TarEntry, TarReader?) throws -> Void) throws {
-        try body(flattening.rootDirectory, nil)
+    private func writePlanned(_ body: Output) throws {
+        try body(flattening.rootDirectory, nil, nil)
         for layer in (0..<provider.layerCount).reversed() {
             guard let last = placements![layer].last else { continue }
             var next = placements![layer][...]
@@ -157,28 +173,29 @@ public struct Squasher {
     }
 
     private static func write(
-        _ placement: Flattening.Placement, _ entry: TarEntry, _ reader: TarReader, _ flattening: Flattening, _ body: (TarEntry, TarReader?) throws -> Void
+        _ placement: Flattening.Placement, _ entry: TarEntry, _ reader: any MemberReader, _ flattening: Flattening, _ body: Output
     ) throws {
+        let origin = Origin(layer: placement.location.layer, ordinal: placement.location.ordinal, position: reader.headerPosition)
         for (node, depth) in placement.parents where flattening.shows(placement.location, at: node) {
-            try body(flattening.directory(node, path: placement.path.prefix(depth).bytes), nil)
+            try body(flattening.directory(node, path: placement.path.prefix(depth).bytes), nil, origin)
         }
         guard flattening.shows(placement) else { return }
         if entry.kind == .directory {
-            try body(flattening.directory(placement.node, path: placement.path.bytes), nil)
+            try body(flattening.directory(placement.node, path: placement.path.bytes), nil, origin)
         } else {
             var entry = entry
             entry.path = placement.path.bytes
-            try body(entry, reader)
+            try body(entry, reader, origin)
         }
     }
 
-    private mutating func add(_ addition: TarEntry, _ body: (TarEntry, TarReader?) throws -> Void) throws {
+    private mutating func add(_ addition: TarEntry, _ body: Output) throws {
         precondition(addition.kind == .directory || addition.kind == .symbolicLink, "only entries without data can be added")
         let path = try EntryPath(addition.path)
         guard let parents = flattening.addIfAbsent(path, directory: addition.kind == .directory) else { return }
-        for depth in parents { try body(TarEntry(path: path.prefix(depth).bytes, kind: .directory, mode: 0o755), nil) }
+        for depth in parents { try body(TarEntry(path: path.prefix(depth).bytes, kind: .directory, mode: 0o755), nil, nil) }
         var entry = addition
         entry.path = path.bytes
-        try body(entry, nil)
+        try body(entry, nil, nil)
     }
 }
