@@ -177,6 +177,8 @@ private final class Deflater {
     init(level: Int) {
         self.level = UInt32(level)
         stream = .allocate(capacity: 1)
+        // ISA-L's own initialisation leaves the size of the window as it finds it, and output would depend on what lay here.
+        stream.initialize(to: isal_zstream())
         levelBuffer = .allocate(byteCount: max(1, Int(isal_level_buffer_size(self.level))), alignment: 64)
     }
 
