@@ -36,26 +36,6 @@ func sample(_ count: Int) -> [UInt8] {
         #expect(results[0] == results[2])
     }
 
-    /// ISA-L's state once began with whatever its memory held, such as a smaller window.
-    @Test func bytesDontDependOnWhatMemoryHeld() throws {
-        let input = (0..<200).flatMap { _ in sample(5000) }
-        let results = try [UInt32(0), 9, 12].map { value in
-            let used = stride(from: 256, to: 300_000, by: 256).map { size in
-                let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
-                memory.bindMemory(to: UInt32.self).update(repeating: value)
-                return memory
-            }
-            for memory in used { memory.deallocate() }
-            let output = Bytes()
-            let sink = try GzipSink(output, workers: 1)
-            try sink.write(input)
-            try sink.finish()
-            return output.bytes
-        }
-        #expect((results[0] == results[1]) == true)
-        #expect((results[0] == results[2]) == true)
-    }
-
     @Test func membersFollowEachOther() throws {
         let output = Bytes()
         for part in ["one ", "two"] {
