@@ -24,11 +24,13 @@ let package = Package(
     products: [
         .executable(name: "d2a", targets: ["d2a"]),
         .executable(name: "d2a-image", targets: ["d2a-image"]),
+        .executable(name: "d2a-metadata", targets: ["d2a-metadata"]),
         .executable(name: "d2a-stage1", targets: ["d2a-stage1"]),
         .executable(name: "docker2aci", targets: ["docker2aci"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         // Libraries of the system.
@@ -82,6 +84,15 @@ let package = Package(
         module("RuntimeBundle", ["AppC", "Files"]),
         module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CLinux"]),
 
+        // What apps may ask of us: who runs pods registers them, and a process of its own answers.
+        module("Metadata", ["Diagnostics", "Files", "Threads", "Subprocess", "AppC", "CLinux"]),
+        module(
+            "MetadataServer",
+            [
+                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "AppC", "Metadata", "CLinux", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+            ]),
+
         // Programs.
         module("Program", ["Diagnostics", argumentParser]),
         module(
@@ -99,10 +110,12 @@ let package = Package(
         .executableTarget(name: "docker2aci", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
         .executableTarget(
+            name: "d2a-metadata", dependencies: ["MetadataServer", "Files", "Sandbox", "Program", "CLinux"], swiftSettings: strict),
+        .executableTarget(
             name: "d2a",
             dependencies: [
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Program",
-                argumentParser,
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Metadata",
+                "Program", argumentParser,
             ],
             swiftSettings: strict),
 
@@ -114,6 +127,7 @@ let package = Package(
         tests("CredentialsTests", ["Credentials"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Cache", "Digest", "Threads", "Manifests", "Registry", "Transport", "Hashing", "Files"]),
+        tests("MetadataTests", ["Metadata", "AppC", "Files"]),
         tests("RuntimeBundleTests", ["RuntimeBundle", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),

@@ -82,3 +82,44 @@ static inline int landlock_allow(int rules, int descriptor, uint64_t rights) {
     return (int)syscall(445, rules, 1 /* PATH_BENEATH */, &rule, 0u);
 }
 static inline int landlock_enter(int rules) { return (int)syscall(446, rules, 0u); }
+
+/* One message over a local socket, and up to four descriptors with it. Reception fills what is left of the four with -1. */
+union system_descriptors {
+    char bytes[CMSG_SPACE(4 * sizeof(int))];
+    struct cmsghdr align;
+};
+static inline ssize_t system_send_descriptors(int socket, const void *buffer, size_t count, const int *descriptors, size_t descriptor_count) {
+    union system_descriptors control = {{0}};
+    struct iovec data = {(void *)buffer, count};
+    struct msghdr message = {0};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(descriptor_count * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(descriptor_count * sizeof(int));
+    memcpy(CMSG_DATA(header), descriptors, descriptor_count * sizeof(int));
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+static inline ssize_t system_receive_descriptors(int socket, void *buffer, size_t count, int *descriptors) {
+    union system_descriptors control;
+    struct iovec data = {buffer, count};
+    struct msghdr message = {0};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    memset(descriptors, -1, 4 * sizeof(int));
+    ssize_t received = recvmsg(socket, &message, 0x40000000 /* MSG_CMSG_CLOEXEC */);
+    struct cmsghdr *header = received >= 0 ? CMSG_FIRSTHDR(&message) : 0;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) memcpy(descriptors, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
+    return received;
+}
+
+/* Moves this thread to another network namespace. */
+static inline int system_enter_network(int descriptor) { return (int)syscall(SYS_setns, descriptor, 0x40000000 /* CLONE_NEWNET */); }
+
+/* Closes every descriptor from a number on. */
+static inline int system_close_from(unsigned first) { return (int)syscall(SYS_close_range, first, ~0u, 0u); }

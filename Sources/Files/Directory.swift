@@ -135,9 +135,19 @@ public final class Directory: DescriptorOwner {
         guard renameat(descriptor, name, target.descriptor, newName) == 0 else { throw FileError("rename", at(name)) }
     }
 
-    /// Takes an exclusive `flock(2)` lock, which the kernel drops when the last copy of the descriptor is closed.
+    /// Takes a `flock(2)` lock, which the kernel drops when the last copy of the descriptor is closed.
     /// - Returns: false where `wait` is false and someone else holds it.
-    public func lock(wait: Bool) throws(FileError) -> Bool { try lockDescriptor(descriptor, path: path, exclusive: true, wait: wait) }
+    public func lock(exclusive: Bool = true, wait: Bool) throws(FileError) -> Bool {
+        try lockDescriptor(descriptor, path: path, exclusive: exclusive, wait: wait)
+    }
+
+    /// Where it lies now, as the kernel has it.
+    public func absolutePath() throws(FileError) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/fd/\(descriptor)", &buffer, buffer.count - 1)
+        guard count > 0 else { throw FileError("find", path) }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
 
     public func sync() throws(FileError) {
         guard fsync(descriptor) == 0 else { throw FileError("sync", path) }

@@ -110,19 +110,6 @@ extension RegistryAccess {
     fileprivate init(from file: OpenFile) throws { self = try CanonicalJSON.decode(RegistryAccess.self, from: file.readAll(limit: 1 << 20)) }
 }
 
-/// Becomes nobody, for good, before a stranger's bytes are read, where this is root. Anyone else stays who they are.
-///
-/// - Parameter handingOver: open descriptors of what the helper needs as its own afterwards.
-func becomeNobody(handingOver descriptors: [Int32] = []) throws {
-    system_no_new_privileges()
-    guard geteuid() == 0 else { return }
-    let nobody: uid_t = 65534
-    for descriptor in descriptors {
-        guard fchown(descriptor, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
-    }
-    guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw FileError("drop privileges in", "d2a-image") }
-}
-
 /// Unpacks a rootfs. Descriptors: 3 the ACI, then those that it depends on, each after the one that stands on it, then the
 /// empty directory to unpack in.
 struct RenderHelper: ParsableCommand {

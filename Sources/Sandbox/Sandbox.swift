@@ -86,17 +86,32 @@ public struct Sandbox {
     private static let pathOnly: Int32 = 0o10000000
 }
 
+/// Becomes nobody, for good, before a stranger's bytes are read, where this is root. Anyone else stays who they are.
+///
+/// - Parameter handingOver: open descriptors of what the helper needs as its own afterwards.
+public func becomeNobody(handingOver descriptors: [Int32] = []) throws {
+    system_no_new_privileges()
+    guard geteuid() == 0 else { return }
+    let nobody: uid_t = 65534
+    for descriptor in descriptors {
+        guard fchown(descriptor, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
+    }
+    guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw SandboxError.user(code: errno) }
+}
+
 /// The sandbox can't be had here.
 public enum SandboxError: DiagnosedError, Equatable {
     case files(code: Int32)
     case capabilities(code: Int32)
     case systemCalls(code: Int32)
+    case user(code: Int32)
 
     public var diagnosis: Diagnosis {
         switch self {
         case .files(let code): Diagnosis("can't fence in the process that reads the image: Landlock: \(errorText(code))", hint: Self.hint)
         case .capabilities(let code): Diagnosis("can't fence in the process that reads the image: capabilities: \(errorText(code))", hint: Self.hint)
         case .systemCalls(let code): Diagnosis("can't fence in the process that reads the image: seccomp: \(errorText(code))", hint: Self.hint)
+        case .user(let code): Diagnosis("can't give up root's rights: \(errorText(code))", hint: Self.hint)
         }
     }
 

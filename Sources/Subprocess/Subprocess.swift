@@ -96,6 +96,15 @@ public func startProgram(_ program: String, _ arguments: [String], descriptors: 
     return pid
 }
 
+/// Becomes another program, which gets descriptors as ``startProgram(_:_:descriptors:file:)`` says.
+public func replaceProgram(with program: String, _ arguments: [String], descriptors: [any DescriptorOwner]) throws(SubprocessError) -> Never {
+    let copies = withExtendedLifetime(descriptors) { descriptors.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 64) } }
+    for (index, copy) in copies.enumerated() { dup2(copy, Int32(3 + index)) }
+    var words = ([program] + arguments).map { strdup($0) } + [nil]
+    execv(program, &words)
+    throw .notStarted(program: program, code: errno)
+}
+
 /// A program that belongs to this one: in `../libexec/d2a` where it is installed, beside it where it was built.
 public func companionProgram(_ name: String) -> String {
     let directory = programPath().split(separator: "/").dropLast().joined(separator: "/")
