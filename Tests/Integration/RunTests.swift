@@ -50,9 +50,9 @@ struct RunTests {
         for victim in ["$!", "$(pgrep -P $!)", "$(pgrep -P $(pgrep -P $!))"] {
             let outcome = try place.shell(
                 """
-                marker=$RANDOM$RANDOM
+                marker=$RANDOM$RANDOM; rm -f up
                 d2a run \(id) -- sh -c "echo up; echo data >/written; exec sleep 7$marker" >up & while ! [ -s up ]; do sleep 0.05; done
-                sleep 0.1; kill -KILL \(victim); wait $!
+                sleep 0.1; kill -KILL \(victim) || { kill $!; exit 2; }; wait $!
                 for i in $(seq 50); do pgrep -f "sleep 7$marker" >/dev/null || [ -n "$(ls store/pods)" ] || exit 0; sleep 0.1; done
                 exit 1
                 """)
