@@ -1,7 +1,7 @@
 # d2a in an image: docker run --privileged -v /var/lib/d2a:/var/lib/d2a d2a run busybox -- echo hello
 FROM swift:6.1-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
-    libarchive-dev libcurl4-openssl-dev libisal-dev libzstd-dev libssl-dev libseccomp-dev pkg-config make
+    libarchive-dev libcurl4-openssl-dev libisal-dev libzstd-dev libssl-dev libseccomp-dev libtomlplusplus-dev pkg-config make
 COPY . /src
 WORKDIR /src
 RUN swift build -c release --static-swift-stdlib && make install DESTDIR=/out

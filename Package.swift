@@ -55,7 +55,9 @@ let package = Package(
         module("Threads"),
         module("Sandbox", ["Diagnostics", "Files", "CSeccomp", "CLinux"]),
         module("Subprocess", ["Diagnostics", "Files", "CLinux"]),
-        module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Subprocess"]),
+        .target(name: "CTOML"),
+        module("Registries", ["Diagnostics", "Files", "AppC", "Reference", "CTOML"]),
+        module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Registries", "Subprocess"]),
 
         module("Cache", ["Digest", "Files"]),
 
@@ -124,7 +126,7 @@ let package = Package(
         tests("SandboxTests", ["SandboxProbe"]),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
-        tests("CredentialsTests", ["Credentials"]),
+        tests("CredentialsTests", ["Credentials", "Registries", "Reference"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Cache", "Digest", "Threads", "Manifests", "Registry", "Transport", "Hashing", "Files"]),
         tests("MetadataTests", ["Metadata", "AppC", "Files"]),

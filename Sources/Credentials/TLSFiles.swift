@@ -55,20 +55,3 @@ public struct TLSFiles {
         return nil
     }
 }
-
-/// All that is known of how a registry lets us in.
-public struct RegistryAccess: Sendable, Codable {
-    public var credential: Credential?
-    public var tls: TLSMaterial?
-
-    public init(credential: Credential? = nil, tls: TLSMaterial? = nil) {
-        self.credential = credential
-        self.tls = tls
-    }
-
-    /// - Parameter option: `USER:PASSWORD`, in place of what the files have.
-    public init(option: String?, for reference: ImageReference) throws {
-        credential = try Credential(option: option, for: reference)
-        tls = try TLSFiles().find(registry: reference.registry)
-    }
-}

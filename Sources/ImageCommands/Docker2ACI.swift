@@ -113,7 +113,7 @@ public struct Docker2ACI: ParsableCommand {
         // All that the person's rights are needed for comes first; then strangers' bytes are read.
         let location = try ImageLocation(image)
         let place = try location.open()
-        let access = try location.reference.map { try RegistryAccess(option: creds, for: $0) } ?? RegistryAccess()
+        let access = try location.reference.map { try RegistryAccess(option: creds, for: $0) } ?? RegistryAccess(places: [])
         let cache = source.cache()
         try Sandbox(
             reading: place.map { [$0] } ?? [], writing: [target.directory] + (cache.map { [$0.directory] } ?? []), network: location.needsNetwork,

@@ -14,6 +14,7 @@ import Location
 import Program
 import Render
 import Sandbox
+import SavedImage
 import Store
 
 /// `d2a-image`: what `d2a` leaves to another process because it reads strangers' bytes. Not for people.
@@ -49,13 +50,16 @@ struct FetchHelper: ParsableCommand {
         var place: (any DescriptorOwner)? = opened ? OpenFile(descriptor: 6, path: image) : nil
         // The engine's socket is not for everyone; what comes out of it is only kept for now.
         if !opened, case .engine(let name) = try ImageLocation(image) { place = try SourceOptions.archive(ofEngine: name, scratch: scratch) }
+        if let opened = place, case .directory(let path, _) = try ImageLocation(image, opened: opened) {
+            place = try LayoutDirectory(openingFilesOf: Directory(descriptor: dup(opened.descriptor), path: path))
+        }
         try becomeNobody(handingOver: [3, 5])
         let kept = cache.map { Directory(descriptor: $0, path: "the cache") }
         try Sandbox(reading: place.map { [$0] } ?? [], writing: [scratch] + (kept.map { [$0] } ?? []), network: access).enter()
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
-        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 6, path: "the credential")) : RegistryAccess()
+        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 6, path: "the credential")) : RegistryAccess(places: [])
         let blobs = kept.flatMap { source.cache(in: CacheDirectory($0)) }
         let image = try source.open(
             image, opened: place, access: { _ in registry }, cache: blobs, scratch: scratch, events: progress.handle)
@@ -95,7 +99,7 @@ struct FillHelper: ParsableCommand {
         let directory = Directory(descriptor: 3, path: "the cache")
         try becomeNobody()
         try Sandbox(writing: [directory], network: true).enter()
-        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 4, path: "the credential")) : RegistryAccess()
+        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 4, path: "the credential")) : RegistryAccess(places: [])
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
         // What the cache has no room for would go to the scratch directory: here that is an error of its disk.

@@ -12,6 +12,7 @@ import Program
 import Reference
 import Registry
 import SavedImage
+import Transport
 
 /// Where an image comes from, and how it is asked for: options that all commands share.
 public struct SourceOptions: ParsableArguments {
@@ -32,6 +33,8 @@ public struct SourceOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto.", valueName: "version"))
     public var registryVersion: RegistryOptions.ProtocolVersion = .auto
+
+    @OptionGroup public var patience: PatienceOptions
 
     @Flag(help: "Keep no downloads for the next time, and use none.")
     public var noCache = false
@@ -65,16 +68,16 @@ public struct SourceOptions: ParsableArguments {
         switch location {
         case .registry(let reference):
             if insecureSkipVerify { complain("warning: the certificates of \(reference.registry) are not verified (--insecure-skip-verify)\n") }
-            let options = RegistryOptions(
-                platform: platform, insecureSkipVerify: insecureSkipVerify, allowHTTP: insecureAllowHttp, jobs: max(1, jobs),
-                access: try access(reference), version: registryVersion, cache: cache())
-            return RegistrySource(reference: reference, options: options, scratch: scratch, events: events)
+            var transport = try patience.transport()
+            (transport.insecureSkipVerify, transport.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
+            let options = RegistryOptions(platform: platform, transport: transport, jobs: max(1, jobs), version: registryVersion, cache: cache())
+            return RegistrySource(reference: reference, options: options, access: try access(reference), scratch: scratch, events: events)
         case .file(let path, let name):
             let file = OpenFile(descriptor: dup(opened!.descriptor), path: path)
             return try SavedImage.open(file, path: path == "-" ? "standard input" : path, image: imageInFile ?? name, platform: platform, scratch: scratch)
         case .directory(let path, let name):
-            let directory = Directory(descriptor: dup(opened!.descriptor), path: path)
-            return try SavedImage.open(directory, path: path, image: imageInFile ?? name, platform: platform)
+            let layout = opened as? LayoutDirectory ?? LayoutDirectory(Directory(descriptor: dup(opened!.descriptor), path: path))
+            return try SavedImage.open(layout, path: path, image: imageInFile ?? name, platform: platform)
         case .engine(let name):
             let file = try opened.map { OpenFile(descriptor: dup($0.descriptor), path: name) } ?? Self.archive(ofEngine: name, scratch: scratch)
             return try SavedImage.open(file, path: name, image: nil, platform: platform, scratch: scratch)
@@ -86,6 +89,37 @@ public struct SourceOptions: ParsableArguments {
         let file = try scratch.unnamedFile()
         try EngineArchive.fetch(name, into: file)
         return file
+    }
+}
+
+/// How long servers are waited for, and how often they are asked again.
+public struct PatienceOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds"))
+    public var connectTimeout: Int?
+
+    @Option(help: ArgumentHelp("Give a transfer up that brings nothing for so long. (default: 60)", valueName: "seconds"))
+    public var stallTimeout: Int?
+
+    @Option(help: ArgumentHelp("Ask again so often after a failure that may pass. (default: 4)", valueName: "n"))
+    public var retry: Int?
+
+    @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
+    public var retryDelay: Double?
+
+    public init() {}
+
+    func transport() throws -> TransportOptions {
+        var result = TransportOptions()
+        for (name, value) in [("--connect-timeout", connectTimeout), ("--stall-timeout", stallTimeout)] where !(1...86400).contains(value ?? 1) {
+            throw ValidationError("\(name) \(value!): give a number of seconds from 1 to 86400")
+        }
+        guard (0...100).contains(retry ?? 0) else { throw ValidationError("--retry \(retry!): give a number from 0 to 100") }
+        guard (0...3600).contains(retryDelay ?? 0) else { throw ValidationError("--retry-delay \(retryDelay!): give a number of seconds from 0 to 3600") }
+        if let connectTimeout { result.connectTimeout = connectTimeout }
+        if let stallTimeout { result.stallTimeout = stallTimeout }
+        if let retry { result.retries = retry }
+        if let retryDelay { result.backoff = retryDelay }
+        return result
     }
 }
 

@@ -142,7 +142,7 @@ final class RegistryClient: Sendable {
         var authorization: String?
         var life = Double.infinity
         if let bearer = challenges.first(where: { $0.scheme == "bearer" }), let realm = bearer.parameters["realm"] {
-            if case .registryToken(let token)? = options.credential {
+            if case .registryToken(let token)? = server.credential {
                 authorization = "Bearer \(token)"
             } else {
                 let document = try token(realm, service: bearer.parameters["service"], scope: bearer.parameters["scope"])
@@ -150,7 +150,7 @@ final class RegistryClient: Sendable {
                 // A little early, so that a request under way doesn't see it expire.
                 life = max(1, (document.expires_in ?? 60) * 0.9)
             }
-        } else if challenges.contains(where: { $0.scheme == "basic" }), case .basic(let encoded)? = options.credential {
+        } else if challenges.contains(where: { $0.scheme == "basic" }), case .basic(let encoded)? = server.credential {
             authorization = "Basic \(encoded)"
         }
         guard let authorization else { return nil }
@@ -164,17 +164,17 @@ final class RegistryClient: Sendable {
         let scope = scope ?? "repository:\(reference.repository):pull"
         let query = (service.map { "service=\(queryEncoded($0))&" } ?? "") + "scope=\(queryEncoded(scope))"
         let answer: (response: HTTPResponse, body: [UInt8])
-        if case .identityToken(let refresh)? = options.credential {
+        if case .identityToken(let refresh)? = server.credential {
             let address = try tokenService(at: realm)
             answer = try http.post(address, form: "grant_type=refresh_token&client_id=d2a&\(query)&refresh_token=\(queryEncoded(refresh))", limit: 1 << 20)
         } else {
             let address = try tokenService(at: realm + (realm.contains("?") ? "&" : "?") + query)
             var secrets: [(String, String)] = []
-            if case .basic(let encoded)? = options.credential { secrets = [("Authorization", "Basic \(encoded)")] }
+            if case .basic(let encoded)? = server.credential { secrets = [("Authorization", "Basic \(encoded)")] }
             answer = try http.get(address, secrets: secrets, limit: 1 << 20)
         }
         guard answer.response.isSuccess else {
-            throw RegistryError.denied(reference, reason: server.reason(answer.response), hasCredential: options.credential != nil)
+            throw RegistryError.denied(reference, reason: server.reason(answer.response), hasCredential: server.credential != nil)
         }
         guard let document = try? CanonicalJSON.decode(TokenDocument.self, from: answer.body), document.token ?? document.access_token != nil else {
             throw RegistryError.invalid(reference, reason: "the token service at \(WebAddress(realm)?.host ?? "") gives no token")
@@ -185,7 +185,7 @@ final class RegistryClient: Sendable {
     /// The token service, which is not given a credential in the clear.
     private func tokenService(at text: String) throws -> WebAddress {
         guard let address = WebAddress(text) else { throw RegistryError.invalid(reference, reason: "its token service is at no web address") }
-        guard address.scheme == "https" || options.credential == nil || server.mayBePlain(address) else {
+        guard address.scheme == "https" || server.credential == nil || server.mayBePlain(address) else {
             throw RegistryError.invalid(reference, reason: "its token service at \(address.host) would get your credential without encryption")
         }
         return address

@@ -1,19 +1,16 @@
 import Cache
 import Credentials
 import Manifests
+import Transport
 
-/// How a registry is asked.
+/// How registries are asked.
 public struct RegistryOptions: Sendable {
     /// Which image of several is wanted.
     public var platform: Platform
-    public var insecureSkipVerify: Bool
-    /// Plain HTTP is tried where HTTPS isn't spoken; on loopback it always is.
-    public var allowHTTP: Bool
+    /// Plain HTTP is tried where HTTPS isn't spoken (on loopback it always is), certificates, timeouts and repetitions.
+    public var transport: TransportOptions
     /// How many layers are downloaded at once.
     public var jobs: Int
-    public var credential: Credential? { access.credential }
-    var tls: TLSMaterial? { access.tls }
-    private let access: RegistryAccess
     public var version: ProtocolVersion
     /// Where blobs are kept for the next time.
     public var cache: BlobCache?
@@ -26,15 +23,13 @@ public struct RegistryOptions: Sendable {
     }
 
     public init(
-        platform: Platform = .current, insecureSkipVerify: Bool = false, allowHTTP: Bool = false, jobs: Int = 3, access: RegistryAccess = RegistryAccess(),
-        version: ProtocolVersion = .auto, cache: BlobCache? = nil
+        platform: Platform = .current, transport: TransportOptions = TransportOptions(), jobs: Int = 3, version: ProtocolVersion = .auto,
+        cache: BlobCache? = nil
     ) {
         self.cache = cache
         self.version = version
-        self.access = access
         self.platform = platform
-        self.insecureSkipVerify = insecureSkipVerify
-        self.allowHTTP = allowHTTP
+        self.transport = transport
         self.jobs = jobs
     }
 }

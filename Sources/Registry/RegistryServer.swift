@@ -1,3 +1,4 @@
+import Credentials
 import Digest
 import Files
 import Hashing
@@ -5,20 +6,27 @@ import Reference
 import Threads
 import Transport
 
-/// The host that a reference names: how it is spoken to, whichever protocol it is. Safe to use from several threads.
+/// A host that is asked for an image: how it is spoken to, whichever protocol it is. Safe to use from several threads.
 final class RegistryServer: Sendable {
+    /// By the name that it has there.
     let reference: ImageReference
     let options: RegistryOptions
+    let credential: Credential?
+    let isMirror: Bool
     let http: HTTPClient
+    private let allowHTTP: Bool
     private let found = Monitor<String?>(nil)
 
-    init(_ reference: ImageReference, _ options: RegistryOptions) {
-        self.reference = reference
+    init(_ place: RegistryAccess.Place, _ options: RegistryOptions) throws {
+        reference = try place.reference()
         self.options = options
-        var transport = TransportOptions()
-        transport.insecureSkipVerify = options.insecureSkipVerify
-        transport.allowHTTP = options.allowHTTP
-        if let tls = options.tls {
+        credential = place.credential
+        isMirror = place.isMirror
+        var transport = options.transport
+        transport.insecureSkipVerify = transport.insecureSkipVerify || place.insecure
+        transport.allowHTTP = transport.allowHTTP || place.insecure
+        allowHTTP = transport.allowHTTP
+        if let tls = place.tls {
             transport.roots = tls.roots.isEmpty ? nil : tls.roots
             if let certificate = tls.certificate, let key = tls.key, let origin = WebAddress("https://\(reference.registry)/") {
                 transport.identity = (origin, certificate, key)
@@ -28,7 +36,7 @@ final class RegistryServer: Sendable {
     }
 
     /// Whether plain HTTP is fine: where it was allowed, and on this machine.
-    func mayBePlain(_ address: WebAddress) -> Bool { options.allowHTTP || address.isLoopback }
+    func mayBePlain(_ address: WebAddress) -> Bool { allowHTTP || address.isLoopback }
 
     /// Finds out whether HTTPS is spoken, or plain HTTP where that is allowed.
     /// - Parameters:
@@ -111,7 +119,7 @@ final class RegistryServer: Sendable {
     // MARK: Refusals
 
     func refusal(_ response: HTTPResponse, what: String) -> RegistryError {
-        if [401, 403].contains(response.status) { return .denied(reference, reason: reason(response), hasCredential: options.credential != nil) }
+        if [401, 403].contains(response.status) { return .denied(reference, reason: reason(response), hasCredential: credential != nil) }
         return .refused(reference, what: what, status: response.status, reason: reason(response))
     }
 

@@ -4,6 +4,7 @@ import Files
 import Image
 import Manifests
 import Reference
+import Transport
 
 /// An image found in a registry, by one of the two protocols.
 protocol RemoteImage: Sendable {
@@ -20,16 +21,20 @@ protocol RemoteImage: Sendable {
 /// An image by the second protocol: of Docker's schemas 1 and 2, and OCI's.
 struct RemoteImageV2: RemoteImage {
     let image: SourceImage
-    private let client: RegistryClient
+    /// The one that had the manifest, then those that may have a blob which it doesn't give.
+    private let clients: [RegistryClient]
     private let descriptors: [Descriptor]
 
     /// Finds the image that a name leads to, of an index the one for the platform.
-    init(_ server: RegistryServer) throws {
+    /// - Parameters:
+    ///   - named: the name that it gets.
+    ///   - others: hosts that have the same blobs.
+    init(_ server: RegistryServer, named: ImageReference, others: [RegistryServer] = []) throws {
         let client = RegistryClient(server)
         let reference = server.reference
-        self.client = client
+        clients = [client] + others.map { RegistryClient($0) }
         let (bytes, digest) = try client.manifest(reference.manifestReference)
-        let name = ImageName(registry: reference.registry, repository: reference.repository, tag: reference.tag, original: reference.original)
+        let name = ImageName(registry: named.registry, repository: named.repository, tag: named.tag, original: named.original)
         if (try? CanonicalJSON.decode(ManifestDocument.self, from: bytes))?.schemaVersion == 1 {
             let old = try SchemaOne(bytes, reference)
             image = SourceImage(name: name, config: old.config, id: old.id, manifestDigest: digest, layers: old.layers)
@@ -49,9 +54,13 @@ struct RemoteImageV2: RemoteImage {
     func key(_ layer: Int) -> String { image.layers[layer].digest!.description }
 
     func download(_ layer: Int, into file: OpenFile, progress: @escaping (Int) throws -> Void) throws {
-        let descriptor = descriptors.indices.contains(layer) ? descriptors[layer] : nil
-        try client.download(
-            image.layers[layer].digest!, size: image.layers[layer].size, urls: descriptor?.urls ?? [], isForeign: descriptor?.isForeign ?? false, into: file,
-            progress: progress)
+        let (layer, descriptor) = (image.layers[layer], descriptors.indices.contains(layer) ? descriptors[layer] : nil)
+        for (number, client) in clients.enumerated() {
+            do {
+                try file.restart()
+                return try client.download(
+                    layer.digest!, size: layer.size, urls: descriptor?.urls ?? [], isForeign: descriptor?.isForeign ?? false, into: file, progress: progress)
+            } catch let error where (error is RegistryError || error is TransportError) && number < clients.count - 1 {}
+        }
     }
 }

@@ -43,7 +43,7 @@ struct RemoteImageV1: RemoteImage {
 
     private static let limit = 16 << 20
 
-    init(_ server: RegistryServer) throws {
+    init(_ server: RegistryServer, named: ImageReference) throws {
         self.server = server
         let reference = server.reference
         guard let tag = reference.tag, reference.digest == nil else { throw RegistryError.digestNotFound(reference) }
@@ -65,7 +65,7 @@ struct RemoteImageV1: RemoteImage {
             }
             return Layer(id: ancestry[number], json: json, checksum: response.headers["x-docker-checksum-payload"].flatMap { Digest($0) })
         }
-        let name = ImageName(registry: reference.registry, repository: reference.repository, tag: tag, original: reference.original)
+        let name = ImageName(registry: named.registry, repository: named.repository, tag: named.tag, original: named.original)
         image = SourceImage(
             name: name, config: layers.last!.json, id: id, manifestDigest: nil,
             layers: layers.map { LayerDescriptor(digest: nil, diffID: nil, size: nil, imageID: $0.id) })
@@ -90,7 +90,7 @@ struct RemoteImageV1: RemoteImage {
         let base = try server.base(asking: "/v1/_ping") { guard $0.isSuccess else { throw RegistryError.otherProtocol(server.reference) } }
         guard let address = WebAddress("\(base)/v1/repositories/\(server.reference.repository)/images") else { throw noAddress(server) }
         var secrets: [(String, String)] = []
-        if case .basic(let encoded)? = server.options.credential { secrets = [("Authorization", "Basic \(encoded)")] }
+        if case .basic(let encoded)? = server.credential { secrets = [("Authorization", "Basic \(encoded)")] }
         let (response, _) = try server.http.get(address, headers: [("X-Docker-Token", "true")], secrets: secrets, limit: limit)
         if response.status == 404 { throw RegistryError.repositoryNotFound(server.reference) }
         guard response.isSuccess else { throw server.refusal(response, what: "the images of \(server.reference.repository)") }

@@ -37,14 +37,42 @@ extension BlobTree {
     }
 }
 
+/// A layout's directory, with those of its files open that others than its owner may not open.
+public final class LayoutDirectory: DescriptorOwner {
+    let directory: Directory
+    fileprivate let files: [String: OpenFile]
+    public var descriptor: Int32 { directory.descriptor }
+
+    public init(_ directory: Directory) { (self.directory, files) = (directory, [:]) }
+
+    /// Opens whatever may be needed, without looking into it, so that a process with fewer rights can read it.
+    /// - Throws: `FileError`, also for a layout with more files than may be open at once.
+    public init(openingFilesOf directory: Directory) throws {
+        self.directory = directory
+        var files: [String: OpenFile] = [:]
+        func isOpen(_ name: String, _ rights: mode_t) throws -> Bool { (try directory.status(name)?.st_mode ?? rights) & rights == rights }
+        func open(_ name: String) throws {
+            do throws(FileError) { files[name] = try directory.inside(name) } catch { if error.code == EMFILE { throw error } }
+        }
+        let isClosed = try directory.inside(".").status().st_mode & 0o001 == 0
+        for name in ["index.json", "oci-layout"] where try isClosed || !isOpen(name, 0o004) { try open(name) }
+        for algorithm in DigestAlgorithm.allCases.map({ "blobs/\($0.rawValue)" }) {
+            let isClosed = try isClosed || !isOpen("blobs", 0o001) || !isOpen(algorithm, 0o001)
+            guard let blobs = try? directory.directory(algorithm) else { continue }
+            for name in try blobs.names().map({ "\(algorithm)/\($0)" }) where try isClosed || !isOpen(name, 0o004) { try open(name) }
+        }
+        self.files = files
+    }
+}
+
 /// A directory. Links lead nowhere outside of it.
 struct DirectoryTree: BlobTree {
-    let directory: Directory
+    let layout: LayoutDirectory
     let path: String
 
     func blob(_ name: String) throws -> LayerBlob? {
         let file: OpenFile
-        do { file = try directory.inside(name) } catch let error {
+        do throws(FileError) { if let opened = layout.files[name] { file = opened } else { file = try layout.directory.inside(name) } } catch {
             if error.code == ENOENT { return nil }
             throw error
         }

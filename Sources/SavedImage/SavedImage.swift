@@ -19,8 +19,8 @@ public enum SavedImage {
     }
 
     /// An OCI layout.
-    public static func open(_ directory: Directory, path: String, image: String?, platform: Platform) throws -> any ImageSource {
-        let tree = DirectoryTree(directory: directory, path: path)
+    public static func open(_ layout: LayoutDirectory, path: String, image: String?, platform: Platform) throws -> any ImageSource {
+        let tree = DirectoryTree(layout: layout, path: path)
         guard let index = try tree.bytes("index.json") else { throw SavedImageError.notALayout(path: path) }
         return try OCILayoutSource(tree, index: index, image: image, platform: platform)
     }

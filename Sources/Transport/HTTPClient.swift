@@ -21,7 +21,7 @@ public struct TransportOptions: Sendable {
     public var unixSocket: String?
     /// How often a request that failed in passing (429, 5xx, a broken connection) is made again.
     public var retries = 4
-    /// Seconds before the first repetition; doubled for each further one.
+    /// Seconds before the first repetition; doubled for each further one, up to a minute.
     public var backoff = 0.5
 
     public init() {}
@@ -121,7 +121,7 @@ public final class HTTPClient: Sendable {
     public func retrying<T>(_ attempt: () throws -> T, response: (T) -> HTTPResponse) throws -> T {
         var number = 0
         while true {
-            var wait = options.backoff * Double(1 << number)
+            var wait = min(options.backoff * Double(1 << min(number, 10)), 60)
             do {
                 let result = try attempt()
                 let answer = response(result)

@@ -43,6 +43,11 @@ struct FetchOptions: ParsableArguments {
     @Flag(help: "Keep no downloads for the next time, and use none.") var noCache = false
     @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size")) var cacheSize: String?
     @Option(help: ArgumentHelp("How many layers to download at once. (default: 3)", valueName: "n")) var jobs: Int?
+    @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds")) var connectTimeout: Int?
+    @Option(help: ArgumentHelp("Give a transfer up that brings nothing for so long. (default: 60)", valueName: "seconds")) var stallTimeout: Int?
+    @Option(help: ArgumentHelp("Ask again so often after a failure that may pass. (default: 4)", valueName: "n")) var retry: Int?
+    @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
+    var retryDelay: Double?
     @Flag(help: "Show no progress.") var quiet = false
 
     var arguments: [String] {
@@ -61,6 +66,10 @@ struct FetchOptions: ParsableArguments {
         if let registryVersion { result.append("--registry-version=\(registryVersion)") }
         if let cacheSize { result.append("--cache-size=\(cacheSize)") }
         if let jobs { result.append("--jobs=\(jobs)") }
+        if let connectTimeout { result.append("--connect-timeout=\(connectTimeout)") }
+        if let stallTimeout { result.append("--stall-timeout=\(stallTimeout)") }
+        if let retry { result.append("--retry=\(retry)") }
+        if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
         if insecureSkipVerify { result.append("--insecure-skip-verify") }
         if insecureAllowHttp { result.append("--insecure-allow-http") }
         if quiet { result.append("--quiet") }

@@ -150,6 +150,17 @@ final class RegistryServer {
         process.waitUntilExit()
     }
 
+    /// Changes a byte of every layer that it keeps.
+    func damage() throws {
+        let outcome = try Lab.run(
+            "sh",
+            [
+                "-c",
+                "find \(root) -path '*/blobs/sha256/*/data' | xargs grep -LF '\"' | while read -r f; do printf x | dd of=$f bs=1 seek=30 conv=notrunc 2>/dev/null; done",
+            ])
+        try #require(outcome.status == 0, "\(outcome.errors)")
+    }
+
     /// The access log, a line each.
     var requests: [String] { ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init) }
 
@@ -204,6 +215,43 @@ final class FixtureRegistry {
 
     /// All requests so far, a line each.
     var requests: [String] { ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init) }
+}
+
+/// A server of `Tests/Fixtures` that prints its port and logs a line a request; ended with this object.
+final class FixtureServer {
+    let port: String
+    private let process = Process()
+    private let input = Pipe()
+    private let log: String
+    /// Goes after the server that works in it.
+    private let place: Place
+
+    /// - Parameter arguments: before those that follow the name of the log.
+    init(_ place: Place, _ script: String, _ arguments: String..., more: [String] = []) throws {
+        self.place = place
+        log = place.path + "/\(script).log"
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["python3", "\(Lab.package)/Tests/Fixtures/\(script)"] + arguments + [log] + more
+        process.standardInput = input
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        try #require(!port.isEmpty, "\(script) doesn't start")
+    }
+
+    deinit {
+        input.fileHandleForWriting.closeFile()
+        process.waitUntilExit()
+    }
+
+    var requests: [String] { ((try? String(contentsOfFile: log, encoding: .utf8)) ?? "").split(separator: "\n").map(String.init) }
+
+    /// Relays to a server of this machine, so many bytes a second.
+    static func relay(to address: String, rate: String, on own: String = "127.0.0.1") throws -> FixtureServer {
+        let parts = address.split(separator: ":").map(String.init)
+        return try FixtureServer(try Place(), "relay.py", parts[0], parts[1], rate, more: [own])
+    }
 }
 
 /// A real Docker engine, ended with this object.

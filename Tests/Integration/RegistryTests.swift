@@ -10,7 +10,7 @@ struct RegistryTests {
     private func rootfs(_ place: Place, _ command: String) throws -> String {
         let outcome = try place.shell(
             """
-            docker2aci --quiet --no-cache --compression=none -o image.aci \(command) && size=$(tar -xOf image.aci manifest | wc -c)
+            docker2aci --quiet --no-cache --retry-delay 0.02 --compression=none -o image.aci \(command) && size=$(tar -xOf image.aci manifest | wc -c)
             tail -c +$((512 + (size + 511) / 512 * 512 + 1)) image.aci | sha256sum; rm -f image.aci
             """)
         #expect(outcome.status == 0 && outcome.errors == "", "\(command): \(outcome)")
@@ -19,7 +19,7 @@ struct RegistryTests {
 
     private func expectRefusal(_ place: Place, _ command: String, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
         let before = place.names()
-        let outcome = try place.shell("docker2aci \(command)")
+        let outcome = try place.shell("docker2aci --retry-delay 0.02 \(command)")
         #expect(outcome.status == 1 && outcome.output == "", "\(command): \(outcome)", sourceLocation: sourceLocation)
         #expect((1...3).contains(outcome.errors.split(separator: "\n").count), "\(command): \(outcome.errors)", sourceLocation: sourceLocation)
         for word in words { #expect(outcome.errors.contains(word), "\(command): \(outcome.errors)", sourceLocation: sourceLocation) }
@@ -50,7 +50,7 @@ struct RegistryTests {
             ("dead", "UNAVAILABLE: down for the night"), ("liar", "has the digest sha256:"),
         ] {
             try expectRefusal(place, "\(server.address)/\(kind)/image", words)
-            #expect(try place.run("d2a", "fetch", "\(server.address)/\(kind)/image").status == 254, "\(kind)")
+            #expect(try place.run("d2a", "fetch", "--retry-delay=0.02", "\(server.address)/\(kind)/image").status == 254, "\(kind)")
             try place.expectNothingLeft()
             try FileManager.default.removeItem(atPath: place.store)
         }
