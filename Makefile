@@ -21,7 +21,9 @@ test: setup ## all tests; those that need root say so where they are left out
 	@$(MAKE) -s deb && scripts/test-package
 
 STACKS ?= 1000000
-fuzz: setup ## compare the squasher with the reference on STACKS random stacks of layers, other ones each time
+SECONDS ?= 60
+fuzz: setup ## look for input that breaks a parser, SECONDS each, and for stacks of layers, STACKS of them, that the squasher gets wrong
+	scripts/fuzz $(SECONDS)
 	D2A_FUZZ_STACKS=$(STACKS) D2A_FUZZ_SEED=$$(date +%s%N) scripts/test -c release -Xswiftc -enable-testing --scratch-path .build-fuzz --filter FuzzTests
 
 bench: build ## compare with skopeo, umoci and the runtimes on PATH

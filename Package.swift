@@ -124,6 +124,13 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
         .executableTarget(name: "SandboxProbe", dependencies: ["Files", "Sandbox"], path: "Tests/SandboxProbe", swiftSettings: strict),
         tests("SandboxTests", ["SandboxProbe"]),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "ACI", "AppC", "Archive", "Conversion", "Digest", "Files", "Image", "Location", "Manifests", "Reference", "Registry", "SavedImage", "Squash",
+                "TestSupport",
+            ], path: "Tests/FuzzTargets", swiftSettings: strict),
+        tests("FuzzTargetsTests", ["FuzzTargets"]),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
         tests("CredentialsTests", ["Credentials", "Registries", "Reference"]),
@@ -140,3 +147,11 @@ let package = Package(
         tests("Integration", ["Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
+
+// libFuzzer brings a main of its own, and wants every module instrumented: `make fuzz` only.
+if Context.environment["D2A_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "d2a-fuzz", dependencies: ["FuzzTargets"], path: "Tests/FuzzDriver", swiftSettings: [],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]))
+}

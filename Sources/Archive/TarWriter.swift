@@ -89,12 +89,12 @@ public final class TarWriter {
 
     /// Decimal seconds without needless zeros. Before 1970 the fraction counts towards zero: -1 s and 0.25 s is `-0.75`.
     private static func time(_ seconds: Int64, _ nanoseconds: Int32) -> [UInt8] {
-        var whole = seconds
+        var whole = seconds.magnitude
         var fraction = nanoseconds
         var sign = ""
         if seconds < 0 {
             sign = "-"
-            whole = fraction > 0 ? -(seconds + 1) : -seconds
+            if fraction > 0 { whole -= 1 }
             fraction = fraction > 0 ? 1_000_000_000 - fraction : 0
         }
         var text = sign + String(whole)

@@ -152,7 +152,7 @@ struct ManifestGenerator {
         for text in try config.keys("ExposedPorts") ?? config.strings("PortSpecs") ?? [] {
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
             let proto = parts.count > 1 ? parts[1].lowercased() : "tcp"
-            let bounds = parts[0].split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
+            let bounds = parts[0].split(separator: "-", omittingEmptySubsequences: false).map { UInt16(digits: $0) }
             guard parts.count <= 2, (1...2).contains(bounds.count), let first = bounds[0], let last = bounds[bounds.count - 1], first >= 1,
                 last >= first, let suffix = ACName.sanitized(proto)
             else {
@@ -221,5 +221,13 @@ struct ManifestGenerator {
         case .integer(0): field != "StopTimeout"
         default: false
         }
+    }
+}
+
+extension UInt16 {
+    /// A number of digits alone: `+80` is none.
+    fileprivate init?(digits text: Substring) {
+        guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
+        self.init(text)
     }
 }

@@ -153,4 +153,14 @@ func sample(_ count: Int) -> [UInt8] {
             }
         }
     }
+
+    /// Found by fuzzing: the smallest number has no opposite.
+    @Test func theFirstOfTimes() throws {
+        let sink = Bytes()
+        let writer = TarWriter(sink)
+        var entry = TarEntry(path: Array("a".utf8), kind: .file, mode: 0o644)
+        entry.mtime = .min
+        try writer.header(entry)
+        #expect(String(decoding: sink.bytes, as: UTF8.self).contains("mtime=-9223372036854775808\n"))
+    }
 }

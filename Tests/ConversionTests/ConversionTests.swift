@@ -40,6 +40,12 @@ private func manifest(_ config: String, name: ImageName? = nil, group: String? =
         #expect(notes.map(\.field) == ["WorkingDir", "StopSignal"])
     }
 
+    /// Found by fuzzing: the name was none that appc allows.
+    @Test func portsAreDigits() throws {
+        let (result, notes) = try manifest(#"{"config":{"ExposedPorts":{"8000-+8010/tcp":{},"+80":{},"81":{}}}}"#)
+        #expect(result.app?.ports?.map(\.name) == ["81-tcp"] && notes.map(\.field) == ["ExposedPorts", "ExposedPorts"])
+    }
+
     @Test func shellFormsAndGroups() throws {
         let (result, _) = try manifest(#"{"config":{"Cmd":"echo hi","User":"1000:web"}}"#)
         #expect(result.app?.exec == ["/bin/sh", "-c", "echo hi"])
