@@ -92,7 +92,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         var squasher = Squasher(layers, limits: Limits(size: 64 << 20, entries: 10_000, ratio: 100))
         try squasher.plan()
         var seen: Set<[UInt8]> = []
-        try squasher.write { entry, reader in
+        try squasher.write { entry, reader, _ in
             try reader?.data { _ in }
             guard seen.insert(entry.path).inserted else { throw Broken(promise: "\(entry) is there twice") }
             let parts = entry.path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
