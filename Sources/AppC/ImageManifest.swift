@@ -108,4 +108,9 @@ public struct EventHandler: Sendable, Hashable, Codable {
 public struct Isolator: Sendable, Hashable, Codable {
     public var name: String
     public var value: JSONValue
+
+    public init(name: String, value: JSONValue) {
+        self.name = name
+        self.value = value
+    }
 }

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* This process dies when the thread that started it ends. */
@@ -123,3 +124,15 @@ static inline int system_enter_network(int descriptor) { return (int)syscall(SYS
 
 /* Closes every descriptor from a number on. */
 static inline int system_close_from(unsigned first) { return (int)syscall(SYS_close_range, first, ~0u, 0u); }
+/* Copies extended attributes from one open file to another; those that the other file system doesn't know are left out. */
+static inline void system_copy_attributes(int from, int to) {
+    char names[4096], value[4096];
+    ssize_t count = flistxattr(from, names, sizeof names);
+    for (ssize_t place = 0; place < count; place += (ssize_t)strlen(names + place) + 1) {
+        ssize_t size = fgetxattr(from, names + place, value, sizeof value);
+        if (size >= 0) fsetxattr(to, names + place, value, (size_t)size, 0);
+    }
+}
+
+/* Copies bytes from one file's position to another's, without reading them where the file system can. */
+static inline ssize_t system_copy_range(int from, int to, size_t count) { return syscall(SYS_copy_file_range, from, 0, to, 0, count, 0); }

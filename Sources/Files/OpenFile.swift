@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Whatever owns a descriptor. Functions that need one for a while take its owner: a bare number may be closed under them,
@@ -31,6 +32,16 @@ public final class OpenFile: DescriptorOwner {
         let descriptor = Glibc.open(path, flags | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw FileError("open", path) }
         return OpenFile(descriptor: descriptor, path: path)
+    }
+
+    /// A new file that lives in memory and has no name, with these bytes and its position at their end.
+    /// - Parameter name: for messages only.
+    public static func inMemory(_ name: String, _ bytes: [UInt8] = []) throws(FileError) -> OpenFile {
+        let descriptor = system_memory_file(name)
+        guard descriptor >= 0 else { throw FileError("create", "\(name) in memory") }
+        let file = OpenFile(descriptor: descriptor, path: "\(name) in memory")
+        try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in try file.write(UnsafeRawBufferPointer(buffer)) }
+        return file
     }
 
     deinit { close(descriptor) }

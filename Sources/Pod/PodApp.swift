@@ -3,23 +3,9 @@ import AppC
 import Files
 import Glibc
 
-/// What a person changes of an app for one run.
-public struct AppChanges: Sendable {
-    /// Replaces the image's whole command but for the arguments.
-    public var exec: String?
-    /// What stands after `--`.
-    public var arguments: [String] = []
-    public var user: String?
-    public var group: String?
-    public var workingDirectory: String?
-    public var environment: [NamedValue] = []
-
-    public init() {}
-}
-
 /// An app as its process will be: every name looked up, every default filled in (appc spec `ace.md#execution-environment`).
 public struct PodApp: Sendable, Equatable {
-    /// An AC Name, from the last part of the image's name.
+    /// An AC Name.
     public var name: String
     /// Program and arguments; a program without a slash is looked for in `PATH`.
     public var arguments: [String]
@@ -29,61 +15,70 @@ public struct PodApp: Sendable, Equatable {
     public var group: UInt32
     public var supplementaryGroups: [UInt32]
     public var capabilities: Capabilities
+    /// Programs that run, as root, before the app and after it.
+    public var preStart: [String]?
+    public var postStop: [String]?
+    public var readOnlyRoot: Bool
+    public var mounts: [AppMount]
+
+    /// An annotation of an app in a pod: whoever chose the user left the group to the image's `/etc/passwd`.
+    static let ownGroup = "d2a.io/own-group"
 
     public static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// - Parameters:
+    ///   - pod: what the app is a part of, with a mount for every mount point (``PodManifest/completed(images:)``).
     ///   - root: the image's rendered root, in which users and groups are looked up. It is as hostile as the image.
     ///   - terminal: the kind of terminal the app gets, or nil for none.
+    ///   - metadata: where the pod's metadata service is.
     /// - Throws: ``PodError``; `FileError` where the image's accounts can't be read.
-    public init(_ manifest: ImageManifest, changes: AppChanges = .init(), root: Directory, terminal: String? = nil) throws {
-        let app = manifest.app ?? App()
-        name = manifest.name.split(separator: "/").last.flatMap { ACName.sanitized(String($0)) } ?? "app"
-        arguments = Self.command(manifest, changes)
+    public init(
+        _ item: PodManifestApp, of pod: PodManifest, image manifest: ImageManifest, root: Directory, terminal: String? = nil, metadata: String? = nil
+    ) throws {
+        let app = item.app ?? manifest.app ?? App()
+        name = item.name
+        arguments = app.exec ?? []
         guard let program = arguments.first, !program.isEmpty else { throw PodError.nothingToRun(image: manifest.name) }
-        workingDirectory = changes.workingDirectory ?? app.workingDirectory ?? "/"
+        workingDirectory = app.workingDirectory.flatMap { $0.isEmpty ? nil : $0 } ?? "/"
         capabilities = .standard
+        preStart = app.eventHandlers?.first { $0.name == "pre-start" }?.exec
+        postStop = app.eventHandlers?.first { $0.name == "post-stop" }?.exec
+        readOnlyRoot = item.readOnlyRootFS ?? false
+        mounts = try AppMount.all(of: item, app, in: pod)
 
         let accounts = try ImageAccounts(root)
-        let owner = try accounts.owner(app, changes, root: root)
+        let ownGroup = item.annotations?.contains { $0.name == Self.ownGroup } ?? false
+        let owner = try accounts.owner(app, ownGroup: ownGroup, root: root)
         (user, group) = (owner.user, owner.group)
         supplementaryGroups = app.supplementaryGIDs ?? []
         // Docker also consults the image's /etc/group; the appc spec and rkt do not.
-        if manifest.isFromDocker, changes.group == nil, let name = owner.entry?.name {
+        if manifest.isFromDocker, ownGroup || app.group == (manifest.app ?? App()).group, let name = owner.entry?.name {
             for entry in GroupEntry.of(member: name, in: accounts.groups) where !supplementaryGroups.contains(entry.group) {
                 supplementaryGroups.append(entry.group)
             }
         }
 
-        var variables: [NamedValue] = []
-        var places: [String: Int] = [:]
-        func set(_ name: String, _ value: String) {
-            if let index = places[name] {
-                variables[index].value = value
-            } else {
-                places[name] = variables.count
-                variables.append(NamedValue(name: name, value: value))
-            }
-        }
-        set("PATH", Self.defaultPath)
-        set("HOME", owner.entry.map(\.home).flatMap { $0.isEmpty ? nil : $0 } ?? "/")
-        set("USER", owner.entry?.name ?? String(user))
-        set("LOGNAME", owner.entry?.name ?? String(user))
-        set("SHELL", "/bin/sh")
-        if let terminal { set("TERM", terminal) }
+        var variables = VariableList()
+        variables["PATH"] = Self.defaultPath
+        variables["HOME"] = owner.entry.map(\.home).flatMap { $0.isEmpty ? nil : $0 } ?? "/"
+        variables["USER"] = owner.entry?.name ?? String(user)
+        variables["LOGNAME"] = owner.entry?.name ?? String(user)
+        variables["SHELL"] = "/bin/sh"
+        if let terminal { variables["TERM"] = terminal }
         // Names that appc doesn't allow and Docker does.
         let odd = manifest.annotation("d2a.io/docker/env").flatMap { try? CanonicalJSON.decode([String].self, from: Array($0.utf8)) } ?? []
         for entry in odd {
             let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 2 { set(String(parts[0]), String(parts[1])) }
+            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
         }
-        for variable in (app.environment ?? []) + changes.environment { set(variable.name, variable.value) }
-        set("AC_APP_NAME", name)
-        set("container", "d2a")
-        environment = variables
+        for variable in app.environment ?? [] { variables[variable.name] = variable.value }
+        variables["AC_APP_NAME"] = name
+        variables["container"] = "d2a"
+        if let metadata { variables["AC_METADATA_URL"] = metadata }
+        environment = variables.all
 
-        for word in arguments where word.utf8.contains(0) { throw PodError.unusable(what: "argument", value: word) }
-        for variable in variables where variable.name.isEmpty || variable.name.contains("=") || (variable.name + variable.value).utf8.contains(0) {
+        for word in arguments + (preStart ?? []) + (postStop ?? []) where word.utf8.contains(0) { throw PodError.unusable(what: "argument", value: word) }
+        for variable in environment where variable.name.isEmpty || variable.name.contains("=") || (variable.name + variable.value).utf8.contains(0) {
             throw PodError.unusable(what: "environment variable", value: variable.name)
         }
         if workingDirectory.utf8.contains(0) { throw PodError.unusable(what: "working directory", value: workingDirectory) }
@@ -91,22 +86,6 @@ public struct PodApp: Sendable, Equatable {
 
     /// What `PATH` is in the end.
     public var path: String { environment.first { $0.name == "PATH" }?.value ?? Self.defaultPath }
-
-    /// Arguments replace Docker's CMD and keep its ENTRYPOINT, as `docker run` does; those of a native ACI are appended, as rkt
-    /// does.
-    private static func command(_ manifest: ImageManifest, _ changes: AppChanges) -> [String] {
-        if let exec = changes.exec { return [exec] + changes.arguments }
-        let exec = manifest.app?.exec ?? []
-        if changes.arguments.isEmpty { return exec }
-        guard manifest.isFromDocker else { return exec + changes.arguments }
-        let entrypoint = manifest.annotation("appc.io/docker/entrypoint").flatMap { try? CanonicalJSON.decode([String].self, from: Array($0.utf8)) }
-        return (entrypoint ?? []) + changes.arguments
-    }
-}
-
-extension ImageManifest {
-    /// Whether docker2aci, ours or the ancestor, made it.
-    public var isFromDocker: Bool { annotations?.contains { $0.name.hasPrefix("appc.io/docker/") } ?? false }
 }
 
 /// The users and groups of an image.
@@ -126,18 +105,19 @@ private struct ImageAccounts {
         return try file.readAll(limit: limit)
     }
 
-    func owner(_ app: App, _ changes: AppChanges, root: Directory) throws -> (user: UInt32, group: UInt32, entry: UserEntry?) {
-        let wanted = changes.user ?? app.user
-        let entry = UserEntry.find(wanted, in: users)
-        guard let user = try entry?.user ?? Self.number(wanted, of: root, \.st_uid) ?? (wanted == "root" ? 0 : nil) else { throw PodError.unknownUser(wanted) }
-        // A user of one's own brings its primary group along; the image's user has the image's group.
-        if changes.group == nil, changes.user != nil, let entry { return (user, entry.group, entry) }
-        let wantedGroup = changes.group ?? app.group
-        if let found = try GroupEntry.find(wantedGroup, in: groups)?.group ?? Self.number(wantedGroup, of: root, \.st_gid) { return (user, found, entry) }
-        if wantedGroup == "root" { return (user, 0, entry) }
+    /// Who an app is to be.
+    /// - Parameter ownGroup: whether a user that the image knows brings its primary group along.
+    func owner(_ app: App, ownGroup: Bool, root: Directory) throws -> (user: UInt32, group: UInt32, entry: UserEntry?) {
+        let entry = UserEntry.find(app.user, in: users)
+        guard let user = try entry?.user ?? Self.number(app.user, of: root, \.st_uid) ?? (app.user == "root" ? 0 : nil) else {
+            throw PodError.unknownUser(app.user)
+        }
+        if ownGroup, let entry { return (user, entry.group, entry) }
+        if let found = try GroupEntry.find(app.group, in: groups)?.group ?? Self.number(app.group, of: root, \.st_gid) { return (user, found, entry) }
+        if app.group == "root" { return (user, 0, entry) }
         // docker2aci writes the user for a group where the image names none.
-        if wantedGroup == wanted { return (user, entry?.group ?? user, entry) }
-        throw PodError.unknownGroup(wantedGroup)
+        if app.group == app.user { return (user, entry?.group ?? user, entry) }
+        throw PodError.unknownGroup(app.group)
     }
 
     /// A number, or the owner of a file of the image's.

@@ -1,25 +1,14 @@
+import Files
 import Pod
 
-/// Where a pod's root comes from.
-public enum PodRoot: Sendable, Equatable {
-    /// A layer of the pod's own above a rendered tree, whose path is relative to the data directory.
-    case overlay(tree: String)
-    /// The pod's `rootfs` directory, which holds the whole tree already.
-    case copy
-}
-
-/// The network that a pod sees.
-public enum PodNetwork: String, Sendable, CaseIterable {
-    /// The host's.
-    case host
-    /// Loopback alone, in a network namespace of the pod's own.
-    case none
-}
-
-/// The steps that make a pod, in order, for d2a-stage1, which decides nothing itself (`Sources/d2a-stage1/stage1.h`).
+/// The steps that make a pod, in order, for d2a-stage1, which decides nothing itself (`Sources/d2a-stage1/stage1.h`): those of
+/// the pod, then a section for each app.
 struct Plan {
     /// Words that each end with a zero byte.
     private(set) var bytes: [UInt8] = []
+    /// What steps name by number: 7, and so on.
+    private(set) var descriptors: [any DescriptorOwner] = []
+    private static let firstDescriptor = 7
 
     private mutating func step(_ words: String...) {
         for word in words {
@@ -33,29 +22,93 @@ struct Plan {
         for word in words { step(word) }
     }
 
-    /// - Parameter files: paths in the pod that show files of the pod's directory.
-    init(pod: PodDirectory, app: PodApp, root: PodRoot, network: PodNetwork, hostname: String, files: [(path: String, file: String)], terminal: Bool) {
-        step(pod.path)
-        step("namespaces", network == .none ? "net" : "")
-        step("hostname", hostname)
-        switch root {
-        case .overlay(let tree): step("root", "\(pod.path)/rootfs", "lowerdir=\(tree),upperdir=\(pod.path)/upper,workdir=\(pod.path)/work")
-        case .copy: step("root", "\(pod.path)/rootfs", "")
+    private mutating func number(of owner: any DescriptorOwner) -> String {
+        descriptors.append(owner)
+        return String(Self.firstDescriptor + descriptors.count - 1)
+    }
+
+    /// - Parameters:
+    ///   - files: paths in the pod that show files of the pod's directory.
+    ///   - open: gives what a stream that is neither inherited nor a terminal leads to.
+    init(pod: PodDirectory, apps: [AppProcess], settings: PodSettings, files: [(path: String, file: String)], open: (AppStream, PodApp) throws -> OpenFile)
+        throws
+    {
+        step(pod.path, settings.removeAtEnd ? "1" : "0")
+        for group in settings.cgroups { step("cgroup", number(of: group)) }
+        var namespaces = ["mnt", "uts"]
+        if !settings.hostIPC { namespaces.append("ipc") }
+        if !settings.cgroups.isEmpty { namespaces.append("cgroup") }
+        switch settings.network {
+        case .host: break
+        case .none: namespaces.append("net")
+        case .joined(let network): step("network", number(of: network))
         }
-        kernelFileSystems()
+        list("namespaces", namespaces)
+        step("hostname", settings.hostname)
+        step("stop-timeout", String(settings.stopTimeout))
+        let sharesMemory = apps.count > 1
+        if sharesMemory { step("shared-memory", "\(pod.path)/shm", Self.sharedMemory) }
+
+        for app in apps {
+            let before = bytes
+            bytes = []
+            try section(app, of: pod, settings, files, sharesMemory, open)
+            let section = bytes
+            bytes = before
+            step("app", app.app.name, String(section.count))
+            bytes += section
+        }
+        // Known when all is written, and wanted when all is done.
+        step("descriptors", String(descriptors.count + Self.firstDescriptor - 3))
+    }
+
+    private mutating func section(
+        _ process: AppProcess, of pod: PodDirectory, _ settings: PodSettings, _ files: [(path: String, file: String)], _ sharesMemory: Bool,
+        _ open: (AppStream, PodApp) throws -> OpenFile
+    ) throws {
+        let (app, limits) = (process.app, process.limits)
+        for group in limits.cgroups { step("cgroup", number(of: group)) }
+        if let score = limits.oomScoreAdjust { step("oom-score-adj", String(score)) }
+
+        let rootfs = pod.path("rootfs", of: app.name)
+        switch process.root {
+        case .overlay(let tree):
+            step("root", rootfs, "lowerdir=\(tree),upperdir=\(pod.path("upper", of: app.name)),workdir=\(pod.path("work", of: app.name))")
+        case .copy: step("root", rootfs, "")
+        }
+        kernelFileSystems(hidden: settings.hidesKernelPaths, sharedMemory: sharesMemory ? "\(pod.path)/shm" : nil)
         step("make-directory", "/tmp", String(0o1777))
-        for (path, file) in files { step("bind", "\(pod.path)/\(file)", path, "0") }
+        for (path, file) in files where !app.mounts.contains(where: { $0.path == path }) { bind("\(pod.path)/\(file)", path) }
+        for mount in app.mounts {
+            let source =
+                switch mount.source {
+                case .pod(let name): "\(pod.path)/volumes/\(name)"
+                case .host(let path): path
+                }
+            bind(source, mount.path, recursive: mount.recursive, mount.readOnly ? [.readOnly] : [])
+        }
+        if app.readOnlyRoot { step("read-only-root") }
         step("pivot")
 
         list("exec", app.arguments)
+        if let handler = app.preStart { list("pre-start", handler) }
+        if let handler = app.postStop { list("post-stop", handler) }
         list("environment", app.environment.map { "\($0.name)=\($0.value)" })
         step("path", app.path)
         step("directory", app.workingDirectory)
         step("user", String(app.user), String(app.group))
         step(String(app.supplementaryGroups.count))
         for group in app.supplementaryGroups { step(String(group)) }
-        step("capabilities", String(app.capabilities.rawValue))
-        if terminal { step("terminal") }
+        step("capabilities", String(limits.bounding.rawValue), String(limits.inheritable.rawValue), String(limits.ambient.rawValue))
+        if limits.noNewPrivileges { step("no-new-privileges") }
+        if let filter = limits.filter { step("seccomp", number(of: try OpenFile.inMemory("seccomp", filter))) }
+        if process.streams.contains(where: { if case .terminal = $0 { true } else { false } }) { step("terminal") }
+        for (stream, kind) in process.streams.enumerated() {
+            switch kind {
+            case .inherited, .terminal: break
+            case .null, .log: step("stream", String(stream), number(of: try open(kind, app)))
+            }
+        }
     }
 
     /// Flags of mount(2).
@@ -72,10 +125,16 @@ struct Plan {
         step("mount", type, path, String(flags.rawValue), data)
     }
 
+    private mutating func bind(_ source: String, _ path: String, recursive: Bool = false, _ flags: MountFlags = []) {
+        step("bind", source, path, recursive ? "1" : "0", String(flags.rawValue))
+    }
+
+    private static let sharedMemory = "mode=1777,size=65536k"
+
     /// What every Linux app may rely on (appc spec `OS-SPEC.md`), and what of the kernel it may not see or change.
-    private mutating func kernelFileSystems() {
+    private mutating func kernelFileSystems(hidden: Bool, sharedMemory: String?) {
         mount("proc", "/proc", .safe)
-        mount("sysfs", "/sys", [.safe, .readOnly])
+        mount("sysfs", "/sys", hidden ? [.safe, .readOnly] : .safe)
         mount("tmpfs", "/dev", [.noSetuid], "mode=755,size=65536k")
         let devices: [(name: String, major: Int, minor: Int)] = [
             ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
@@ -88,13 +147,14 @@ struct Plan {
         ]
         for (name, target) in links { step("link", "/dev/\(name)", target) }
         mount("devpts", "/dev/pts", [.noSetuid, .noExec], "newinstance,ptmxmode=0666,mode=0620,gid=5")
-        mount("tmpfs", "/dev/shm", .safe, "mode=1777,size=65536k")
+        if let sharedMemory { bind(sharedMemory, "/dev/shm") } else { mount("tmpfs", "/dev/shm", .safe, Self.sharedMemory) }
         mount("mqueue", "/dev/mqueue", .safe)
-        let hidden = [
+        guard hidden else { return }
+        let masked = [
             "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
             "/proc/sched_debug", "/proc/scsi", "/proc/config.gz", "/proc/kallsyms", "/sys/firmware", "/sys/devices/virtual/powercap",
         ]
-        for path in hidden { step("mask", path) }
+        for path in masked { step("mask", path) }
         for path in ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] { step("read-only", path) }
     }
 }

@@ -4,64 +4,50 @@ import Glibc
 import Pod
 import Subprocess
 
-/// Runs a prepared pod with the built-in stage1: namespaces of its own, a root of its own, one app.
+/// Runs a prepared pod with the built-in stage1: namespaces of its own, and for each app a root of its own.
 public struct Stage1 {
     private let data: Directory
     private let pod: PodDirectory
-    private let plan: [UInt8]
+    private let plan: Plan
 
     /// - Parameters:
-    ///   - data: the data directory, in which the pod's directory and the tree lie.
-    ///   - terminal: whether the app gets a terminal of its own, relayed to standard input and output.
-    /// - Throws: `FileError` where the pod's files can't be written.
-    public init(
-        data: Directory, pod: PodDirectory, app: PodApp, root: PodRoot, network: PodNetwork, hostname: String? = nil, terminal: Bool
-    ) throws {
-        self.data = data
-        self.pod = pod
-        let hostname = hostname ?? "d2a-\(pod.uuid.prefix(8))"
-        try Self.checkHostname(hostname)
-        let files = try Self.writeFiles(pod, network, hostname)
-        plan = Plan(pod: pod, app: app, root: root, network: network, hostname: hostname, files: files, terminal: terminal).bytes
-    }
-
-    private static func checkHostname(_ name: String) throws(PodError) {
+    ///   - data: the data directory, in which the pod's directory and the trees lie.
+    ///   - pod: locked, with the directories of its apps and volumes.
+    /// - Throws: `PodError`, `FileError` where the pod's files can't be written.
+    public init(data: Directory, pod: PodDirectory, apps: [AppProcess], settings: PodSettings) throws {
+        (self.data, self.pod) = (data, pod)
+        let name = settings.hostname
         guard (1...64).contains(name.utf8.count), !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "\n")) else {
-            throw .unusable(what: "host name", value: name)
+            throw PodError.unusable(what: "host name", value: name)
+        }
+        for app in apps {
+            let text = app.app.environment.map { "\($0.name)=\($0.value)\0" }.joined()
+            try pod.app(app.app.name).file("env", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600).write(text)
+        }
+        if apps.count > 1 { _ = try pod.directory.make("shm") }
+        let files = try Self.writeFiles(pod, settings)
+        plan = try Plan(pod: pod, apps: apps, settings: settings, files: files) { stream, app in
+            guard case .log = stream else { return try OpenFile.open("/dev/null", O_RDWR) }
+            return try pod.app(app.name).file("log", O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
         }
     }
 
-    /// Name service as the network has it: the host's files on the host's network, and a pod's own name in any case.
-    private static func writeFiles(_ pod: PodDirectory, _ network: PodNetwork, _ hostname: String) throws(FileError) -> [(path: String, file: String)] {
-        func write(_ name: String, _ text: String) throws(FileError) {
-            let file = try pod.directory.file(name, O_WRONLY | O_CREAT | O_TRUNC)
-            try file.write(text)
+    private static func writeFiles(_ pod: PodDirectory, _ settings: PodSettings) throws(FileError) -> [(path: String, file: String)] {
+        var files: [(path: String, file: String)] = []
+        for (name, text) in [("hosts", settings.hosts), ("hostname", settings.hostname + "\n"), ("resolv.conf", settings.resolver)] {
+            guard let text else { continue }
+            try pod.directory.file(name, O_WRONLY | O_CREAT | O_TRUNC).write(text)
+            files.append(("/etc/\(name)", name))
         }
-        func hostFile(_ path: String) -> String? {
-            (try? OpenFile.open(path)).flatMap { try? $0.readAll(limit: 1 << 20) }.map { String(decoding: $0, as: UTF8.self) }
-        }
-        var hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-        var files = [("/etc/hosts", "hosts"), ("/etc/hostname", "hostname")]
-        if network == .host {
-            hosts = hostFile("/etc/hosts") ?? hosts
-            if let resolver = hostFile("/etc/resolv.conf") {
-                try write("resolv.conf", resolver)
-                files.append(("/etc/resolv.conf", "resolv.conf"))
-            }
-        }
-        if !hosts.hasSuffix("\n") { hosts += "\n" }
-        try write("hosts", hosts + "127.0.1.1\t\(hostname)\n")
-        try write("hostname", hostname + "\n")
         return files
     }
 
-    /// Starts the pod and waits for its end; signals to this process reach the app, and the app's terminal this one's.
+    /// Starts the pod and waits for its end; signals to this process reach the apps, and an app's terminal this one's.
     ///
-    /// Afterwards nothing of the pod is left: no process, no mount, no directory.
-    /// - Returns: the app's exit code, or 128 and the signal that ended it.
+    /// Afterwards no process and no mount of the pod is left.
+    /// - Returns: the exit code of the first app that failed, or 128 and the signal that ended it; 0 where none did.
     /// - Throws: ``Stage1Error``, `SubprocessError`, `FileError`.
     public func run() throws -> Int32 {
-        defer { try? pod.remove() }
         let signals = SignalQueue()
         var ends: [Int32] = [0, 0]
         guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0 else { throw FileError("make", "a socket pair") }
@@ -72,24 +58,18 @@ public struct Stage1 {
     }
 
     private func start(reportingTo socket: OpenFile) throws -> pid_t {
-        let planFile = try Self.memoryFile("plan")
-        try plan.withUnsafeBytes { try planFile.write($0) }
-        return try startProgram("d2a-stage1", [String(getpid())], descriptors: [data, socket, planFile, pod.directory], file: Self.program())
+        let planFile = try OpenFile.inMemory("plan", plan.bytes)
+        let descriptors: [any DescriptorOwner] = [data, socket, planFile, pod.directory] + plan.descriptors
+        return try startProgram("d2a-stage1", [String(getpid())], descriptors: descriptors, file: Self.program())
     }
 
     /// d2a-stage1, copied to sealed memory: whatever a pod does to the program that runs in it, the file on the host's disk is
     /// out of its reach (CVE-2019-5736).
     private static func program() throws -> OpenFile {
-        let copy = try memoryFile("d2a-stage1")
+        let copy = try OpenFile.inMemory("d2a-stage1")
         try copy.write(contentsOf: OpenFile.open(companionProgram("d2a-stage1")))
         guard withExtendedLifetime(copy, { system_seal(copy.descriptor) }) == 0 else { throw FileError("seal", copy.path) }
         return copy
-    }
-
-    private static func memoryFile(_ name: String) throws(FileError) -> OpenFile {
-        let descriptor = system_memory_file(name)
-        guard descriptor >= 0 else { throw FileError("create", "a file in memory") }
-        return OpenFile(descriptor: descriptor, path: "\(name) in memory")
     }
 
     private func supervise(_ keeper: pid_t, _ report: OpenFile, _ signals: SignalQueue) throws -> Int32 {

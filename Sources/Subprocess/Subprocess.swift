@@ -31,7 +31,7 @@ public func runProgram(_ program: String, _ arguments: [String], descriptors: [a
 /// Runs a program of PATH with its input and output in memory; standard error is ours.
 /// - Returns: its exit code as a shell has it, and at most 1 MiB of what it printed.
 public func runFilter(_ program: String, _ arguments: [String], input: String) throws -> (status: Int32, output: [UInt8]) {
-    let (inputFile, outputFile) = (try memoryFile(program), try memoryFile(program))
+    let (inputFile, outputFile) = (try OpenFile.inMemory(program), try OpenFile.inMemory(program))
     try inputFile.write(input)
     try inputFile.seek(to: 0)
     var actions = posix_spawn_file_actions_t()
@@ -48,12 +48,6 @@ public func runFilter(_ program: String, _ arguments: [String], input: String) t
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}
     try outputFile.seek(to: 0)
     return (exitCode(status), try outputFile.readAll(limit: 1 << 20))
-}
-
-private func memoryFile(_ name: String) throws -> OpenFile {
-    let descriptor = system_memory_file(name)
-    guard descriptor >= 0 else { throw SubprocessError.notStarted(program: name, code: errno) }
-    return OpenFile(descriptor: descriptor, path: name)
 }
 
 /// What a shell would make of a status of `waitpid`: the exit code, or 128 and the signal.

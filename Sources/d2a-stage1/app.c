@@ -1,4 +1,4 @@
-/* The last steps before the image's own program runs. */
+/* An app: its steps, and the last ones before the image's own program runs. */
 #define _GNU_SOURCE
 #include "stage1.h"
 
@@ -7,14 +7,41 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define SYS_ADMIN (1ull << 21)
+
+/* What the app is to be; filled by the steps of its section. */
+struct app {
+    char **arguments;
+    char **environment;
+    char *directory;
+    char *path; /* where a program without a slash is looked for */
+    char **pre_start;
+    char **post_stop;
+    uid_t user;
+    gid_t group;
+    gid_t *groups;
+    size_t group_count;
+    uint64_t bounding, inheritable, ambient;
+    bool no_new_privileges;
+    struct sock_fprog filter; /* of system calls; empty where there is none */
+    bool terminal;
+    int streams[3]; /* what standard input, output and error are to be; as they are where below 0 */
+};
 
 static void limit_bounding_set(uint64_t mask) {
     for (int capability = 0; capability < 64; capability++)
@@ -22,16 +49,32 @@ static void limit_bounding_set(uint64_t mask) {
             fail("can't drop capability %d", capability);
 }
 
-static void become(const struct app *app) {
-    limit_bounding_set(app->capabilities);
-    if (setgroups(app->group_count, app->groups) != 0) fail("can't set the supplementary groups");
-    if (setresgid(app->group, app->group, app->group) != 0) fail("can't become group %u", app->group);
-    if (setresuid(app->user, app->user, app->user) != 0) fail("can't become user %u", app->user);
-    /* Root keeps what the pod may have; anybody else has nothing but what programs with file capabilities give. */
-    uint64_t mask = app->user == 0 ? app->capabilities : 0;
+void set_capabilities(uint64_t permitted, uint64_t inheritable) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {{(uint32_t)mask, (uint32_t)mask, 0}, {(uint32_t)(mask >> 32), (uint32_t)(mask >> 32), 0}};
+    struct __user_cap_data_struct data[2];
+    for (int half = 0; half < 2; half++) {
+        uint32_t mask = (uint32_t)(permitted >> 32 * half);
+        data[half] = (struct __user_cap_data_struct){mask, mask, (uint32_t)(inheritable >> 32 * half)};
+    }
     if (syscall(SYS_capset, &header, data) != 0) fail("can't limit the capabilities");
+}
+
+/* Becomes the app's user with the app's rights. Root keeps what the app may have; of others exec leaves what is ambient. */
+static void become(const struct app *app, uid_t user, gid_t group) {
+    limit_bounding_set(app->bounding);
+    if (setgroups(app->group_count, app->groups) != 0) fail("can't set the supplementary groups");
+    if (setresgid(group, group, group) != 0) fail("can't become group %u", group);
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) fail("can't keep the capabilities");
+    if (setresuid(user, user, user) != 0) fail("can't become user %u", user);
+    /* A filter can be set by whoever may administer the system, which the app may not: that right ends with the exec, for
+     * which the bounding set decides. */
+    uint64_t permitted = user == 0 ? app->bounding : app->ambient;
+    set_capabilities(permitted | app->ambient | app->inheritable | (app->filter.len ? SYS_ADMIN : 0), app->inheritable | app->ambient);
+    for (int capability = 0; capability < 64; capability++)
+        if (app->ambient >> capability & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+            fail("can't give the app capability %d", capability);
+    if (app->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail("can't forbid new privileges");
+    if (app->filter.len && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &app->filter) != 0) fail("can't filter the system calls");
 }
 
 static void take_terminal(int terminal) {
@@ -42,10 +85,10 @@ static void take_terminal(int terminal) {
 }
 
 /* Like execvpe, but by the app's PATH, and a file that is no program is not given to a shell. */
-static void run(const struct app *app) {
-    const char *program = app->arguments[0];
+static void run(const struct app *app, char **arguments) {
+    const char *program = arguments[0];
     if (strchr(program, '/') != NULL) {
-        execve(program, app->arguments, app->environment);
+        execve(program, arguments, app->environment);
         return;
     }
     int code = ENOENT;
@@ -54,24 +97,144 @@ static void run(const struct app *app) {
         int length = (int)strcspn(part, ":");
         /* An empty part means the working directory. */
         if (snprintf(file, sizeof file, "%.*s/%s", length ? length : 1, length ? part : ".", program) >= (int)sizeof file) continue;
-        execve(file, app->arguments, app->environment);
+        execve(file, arguments, app->environment);
         if (errno != ENOENT && errno != ENOTDIR) code = errno;
     }
     errno = code;
 }
 
-_Noreturn void app_exec(const struct app *app) {
-    setsid();
-    if (app->terminal >= 0) take_terminal(app->terminal);
-    umask(022);
-    if (chdir(app->directory) != 0) fail("can't change to the working directory %s", app->directory);
-    become(app);
-    /* Nothing of ours is open in the app, but the report works until it is there. */
-    if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("can't close our files");
+static void unblock_signals(void) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    run(app);
+}
+
+static _Noreturn void execute(const struct app *app, char **arguments, uid_t user, gid_t group) {
+    become(app, user, group);
+    unblock_signals();
+    run(app, arguments);
     bool missing = errno == ENOENT || errno == ENOTDIR;
-    fail_as("exec", missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s", app->arguments[0]);
+    fail_as("exec", missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, "%s", arguments[0]);
+}
+
+/* Runs the handler that comes before the app, as root, and waits for it. */
+static void pre_start(const struct app *app) {
+    pid_t child = fork();
+    if (child < 0) fail("can't start a process");
+    if (child == 0) execute(app, app->pre_start, 0, 0);
+    int status;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    errno = 0;
+    if (status != 0) fail("the pre-start handler %s failed", app->pre_start[0]);
+}
+
+/* Makes a process that becomes the handler after the app when the app has ended. It is a child of process 1, as the app is,
+ * which must not find a child that it doesn't know. */
+static pid_t post_stop(const struct app *app, int end) {
+    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+    if (pid < 0) fail("can't start a process");
+    if (pid > 0) return pid;
+    /* Other apps' ends must not stay open here. */
+    if (dup3(end, 3, O_CLOEXEC) < 0 && errno != EINVAL) _exit(EXIT_SETUP);
+    if (syscall(SYS_close_range, 4, ~0U, 0) != 0) _exit(EXIT_SETUP);
+    char byte;
+    while (read(3, &byte, 1) < 0 && errno == EINTR) continue;
+    execute(app, app->post_stop, 0, 0);
+}
+
+static void set_streams(const struct app *app) {
+    for (int fd = 0; fd < 3; fd++)
+        if (app->streams[fd] >= 0 && dup2(app->streams[fd], fd) < 0) fail("can't set the app's input and output");
+}
+
+static void read_filter(struct app *app, int fd) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) fail("can't read the filter of system calls");
+    struct sock_filter *program = malloc((size_t)status.st_size + 1);
+    if (program == NULL || pread(fd, program, (size_t)status.st_size, 0) != status.st_size) fail("can't read the filter of system calls");
+    app->filter = (struct sock_fprog){(unsigned short)((size_t)status.st_size / sizeof *program), program};
+}
+
+static void read_user(struct app *app, struct plan *plan) {
+    app->user = (uid_t)plan_number(plan);
+    app->group = (gid_t)plan_number(plan);
+    char **words = plan_list(plan);
+    while (words[app->group_count] != NULL) app->group_count++;
+    app->groups = calloc(app->group_count + 1, sizeof *app->groups);
+    if (app->groups == NULL) fail("can't read the plan");
+    for (size_t index = 0; index < app->group_count; index++) app->groups[index] = (gid_t)strtoul(words[index], NULL, 10);
+}
+
+static void set_oom_score(const char *score) {
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, score, strlen(score)) < 0) fail("can't set the app's oom-score-adj to %s", score);
+    close(fd);
+}
+
+static bool app_step(const char *step, struct plan *plan, struct app *app) {
+    if (strcmp(step, "cgroup") == 0) {
+        join_cgroup((int)plan_number(plan));
+    } else if (strcmp(step, "oom-score-adj") == 0) {
+        set_oom_score(plan_need(plan));
+    } else if (strcmp(step, "exec") == 0) {
+        app->arguments = plan_list(plan);
+    } else if (strcmp(step, "pre-start") == 0) {
+        app->pre_start = plan_list(plan);
+    } else if (strcmp(step, "post-stop") == 0) {
+        app->post_stop = plan_list(plan);
+    } else if (strcmp(step, "environment") == 0) {
+        app->environment = plan_list(plan);
+    } else if (strcmp(step, "path") == 0) {
+        app->path = plan_need(plan);
+    } else if (strcmp(step, "directory") == 0) {
+        app->directory = plan_need(plan);
+    } else if (strcmp(step, "user") == 0) {
+        read_user(app, plan);
+    } else if (strcmp(step, "capabilities") == 0) {
+        app->bounding = strtoull(plan_need(plan), NULL, 10);
+        app->inheritable = strtoull(plan_need(plan), NULL, 10);
+        app->ambient = strtoull(plan_need(plan), NULL, 10);
+    } else if (strcmp(step, "no-new-privileges") == 0) {
+        app->no_new_privileges = true;
+    } else if (strcmp(step, "seccomp") == 0) {
+        read_filter(app, (int)plan_number(plan));
+    } else if (strcmp(step, "terminal") == 0) {
+        app->terminal = true;
+    } else if (strcmp(step, "stream") == 0) {
+        int stream = (int)plan_number(plan);
+        if (stream >= 0 && stream < 3) app->streams[stream] = (int)plan_number(plan);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void tell_start(const char *name, int events) {
+    char message[320];
+    int length = snprintf(message, sizeof message, "started%c%s", 0, name);
+    send(events, message, (size_t)length + 1, MSG_NOSIGNAL);
+}
+
+_Noreturn void app(const char *name, struct plan section, struct rendezvous rendezvous, struct channels channels) {
+    struct app app = {.streams = {-1, -1, -1}};
+    for (char *step; (step = plan_word(&section)) != NULL;)
+        if (!app_step(step, &section, &app) && !root_step(step, &section)) {
+            errno = EPROTO;
+            fail("the plan has an unknown step %s", step);
+        }
+    setsid();
+    if (app.terminal) take_terminal(root_terminal(app.user));
+    set_streams(&app);
+    umask(022);
+    if (chdir(app.directory) != 0) fail("can't change to the working directory %s", app.directory);
+    /* Nothing of ours is open in the app, but the report works until it is there. */
+    if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("can't close our files");
+    struct app_report report = {0};
+    if (app.post_stop != NULL) report.post_stop = post_stop(&app, rendezvous.end);
+    char byte;
+    if (write(rendezvous.ready, &report, sizeof report) != sizeof report) _exit(EXIT_SETUP);
+    while (read(rendezvous.go, &byte, 1) < 0 && errno == EINTR) continue;
+    tell_start(name, channels.events);
+    if (app.pre_start != NULL) pre_start(&app);
+    execute(&app, app.arguments, app.user, app.group);
 }

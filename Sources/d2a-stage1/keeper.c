@@ -8,9 +8,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +28,73 @@ static void silence(void) {
     if (null > 2) close(null);
 }
 
+/* Writes a number into a file of the pod's directory: by a rename, so that no reader sees half of it. */
+static void note(const char *name, long number) {
+    char text[32], temporary[320];
+    int length = snprintf(text, sizeof text, "%ld\n", number);
+    snprintf(temporary, sizeof temporary, "%s.new", name);
+    int fd = openat(LOCK_FD, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) return;
+    bool whole = write(fd, text, (size_t)length) == length;
+    close(fd);
+    if (!whole || renameat(LOCK_FD, temporary, LOCK_FD, name) != 0) unlinkat(LOCK_FD, temporary, 0);
+}
+
+/* What the pod says of an app: "started" by itself, or "exited" and its status by init, which the kernel has signed. */
+static bool note_event(int events) {
+    char text[512];
+    union {
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {text, sizeof text - 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t count = recvmsg(events, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (count <= 0) return false;
+    text[count] = 0;
+    const char *app = text + strlen(text) + 1;
+    if (app >= text + count) return true;
+    const char *status = app + strlen(app) + 1;
+    char name[300];
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (strcmp(text, "started") == 0 && header != NULL && header->cmsg_type == SCM_CREDENTIALS) {
+        struct ucred sender;
+        memcpy(&sender, CMSG_DATA(header), sizeof sender);
+        snprintf(name, sizeof name, "apps/%s/pid", app);
+        note(name, sender.pid);
+    } else if (strcmp(text, "exited") == 0 && status < text + count) {
+        snprintf(name, sizeof name, "apps/%s/status", app);
+        note(name, atol(status));
+    }
+    return true;
+}
+
+static void pass_on(int signals, pid_t child) {
+    struct signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) == sizeof info)
+        if ((int)info.ssi_signo == PARENT_GONE)
+            kill(child, SIGKILL);
+        else if (info.ssi_signo != SIGCHLD)
+            kill(child, (int)info.ssi_signo);
+}
+
+/* Passes signals on and writes down what happens, until process 1 of the pod has ended. */
+static int watch(pid_t child, int signals, int events, int ready) {
+    struct pollfd waiting[] = {{signals, POLLIN, 0}, {events, POLLIN, 0}, {ready, POLLIN, 0}};
+    int status = 0;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (poll(waiting, 3, -1) < 0) continue;
+        if (waiting[0].revents != 0) pass_on(signals, child);
+        if (waiting[1].revents != 0 && !note_event(events)) waiting[1].fd = -1;
+        if (waiting[2].revents != 0) {
+            waiting[2].fd = -1;
+            note("ready", 1);
+        }
+    }
+    while (note_event(events)) continue;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
 int keeper(struct plan *plan, pid_t parent) {
     name_process("d2a-keeper");
     /* The terminal's ^C reaches d2a, which passes it on: it must not reach us as well. */
@@ -34,11 +104,15 @@ int keeper(struct plan *plan, pid_t parent) {
     sigprocmask(SIG_SETMASK, &all, NULL);
     prctl(PR_SET_PDEATHSIG, PARENT_GONE, 0, 0, 0);
     const char *pod = plan_need(plan);
+    bool remove = plan_number(plan) != 0;
 
     /* Paths of the plan are relative to it. A new mount namespace takes the working directory along, but no descriptor. */
     if (fchdir(DATA_FD) != 0) fail("can't enter the data directory");
-    int life[2];
-    if (pipe2(life, O_CLOEXEC) != 0) fail("can't make a pipe");
+    int life[2], ready[2], events[2];
+    if (pipe2(life, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0) fail("can't make a pipe");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, events) != 0) fail("can't make a socket");
+    int on = 1, signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0 || setsockopt(events[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) fail("can't watch the pod");
     if (unshare(CLONE_NEWPID) != 0) fail("can't make a process namespace");
     pid_t child = fork();
     if (child < 0) fail("can't start a process");
@@ -48,27 +122,24 @@ int keeper(struct plan *plan, pid_t parent) {
         close(life[1]);
         struct pollfd end = {life[0], POLLIN, 0};
         if (poll(&end, 1, 0) != 0) _exit(EXIT_SETUP);
-        close(life[0]);
-        init(plan);
+        for (size_t index = 0; index < 4; index++) close((int[]){life[0], ready[0], events[0], signals}[index]);
+        init(plan, (struct channels){.events = events[1], .ready = ready[1]});
     }
     close(REPORT_FD);
+    close(ready[1]);
+    close(events[1]);
     silence();
+    note("pid", child);
     if (getppid() != parent) kill(child, SIGKILL);
-
-    int status = 0;
-    while (waitpid(child, &status, WNOHANG) == 0) {
-        siginfo_t info;
-        int number = sigwaitinfo(&all, &info);
-        if (number == PARENT_GONE)
-            kill(child, SIGKILL);
-        else if (number > 0 && number != SIGCHLD)
-            kill(child, number);
-    }
-    remove_tree(DATA_FD, pod);
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    int code = watch(child, signals, events[0], ready[0]);
+    if (remove)
+        remove_tree(DATA_FD, pod);
+    else
+        note("exit-status", code);
+    return code;
 }
 
-/* Removes an entry and all below it, never following a link. What can't be removed stays for the next d2a run. */
+/* Removes an entry and all below it, never following a link. What can't be removed stays for d2a gc. */
 void remove_tree(int parent, const char *name) {
     if (unlinkat(parent, name, 0) == 0 || (errno != EISDIR && errno != EPERM)) return;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

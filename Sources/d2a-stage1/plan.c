@@ -13,7 +13,6 @@ void plan_read(struct plan *plan, int fd) {
     char *bytes = malloc(size + 1);
     if (bytes == NULL || pread(fd, bytes, size, 0) != (ssize_t)size) fail("can't read the plan");
     bytes[size] = 0;
-    close(fd);
     plan->next = bytes;
     plan->end = bytes + size;
 }
@@ -40,4 +39,13 @@ char **plan_list(struct plan *plan) {
     if (list == NULL) fail("can't read the plan");
     for (size_t index = 0; index < count; index++) list[index] = plan_need(plan);
     return list;
+}
+
+struct plan plan_section(struct plan *plan) {
+    size_t length = (size_t)plan_number(plan);
+    errno = EPROTO;
+    if (length > (size_t)(plan->end - plan->next)) fail("the plan ends in the middle of an app");
+    struct plan section = {plan->next, plan->next + length};
+    plan->next = section.end;
+    return section;
 }

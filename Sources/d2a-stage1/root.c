@@ -68,7 +68,6 @@ static void make_directory(const char *path, mode_t mode) {
 
 /* The root is a rendered tree below a layer of the pod's own or, without overlay options, a directory of the pod's own. */
 static void step_root(const char *path, const char *overlay) {
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) fail("can't make the mounts private");
     if (overlay[0] != 0) {
         if (mount("overlay", path, "overlay", 0, overlay) != 0) fail_as("overlay", EXIT_SETUP, "can't mount an overlay for the pod");
     } else if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) != 0) {
@@ -91,14 +90,37 @@ static void step_mount(struct plan *plan) {
     close(target);
 }
 
-/* Something of the host's at a path of the pod's. */
+/* Sets flags of a mount, and of those below it, and clears none that are there. */
+static void set_flags(int mounted, unsigned long flags, bool recursive, const char *path) {
+    struct mount_attr attributes = {0};
+    if (flags & MS_RDONLY) attributes.attr_set |= MOUNT_ATTR_RDONLY;
+    if (flags & MS_NOSUID) attributes.attr_set |= MOUNT_ATTR_NOSUID;
+    if (flags & MS_NODEV) attributes.attr_set |= MOUNT_ATTR_NODEV;
+    if (flags & MS_NOEXEC) attributes.attr_set |= MOUNT_ATTR_NOEXEC;
+    unsigned at = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    if (syscall(SYS_mount_setattr, mounted, "", at, &attributes, sizeof attributes) != 0) fail("can't set the options of the mount on %s", path);
+}
+
+/* Something of the host's at a path of the app's. */
 static void step_bind(struct plan *plan) {
     const char *source = plan_need(plan);
     const char *path = plan_need(plan);
+    bool recursive = plan_number(plan) != 0;
     unsigned long flags = (unsigned long)plan_number(plan);
     struct stat status;
     if (stat(source, &status) != 0) fail("can't find %s", source);
     int target = open_inside(root, path, O_PATH, 0);
+    struct stat there;
+    if (target >= 0 && S_ISDIR(status.st_mode) && fstat(target, &there) == 0 && !S_ISDIR(there.st_mode)) {
+        /* A file of the image's where a directory is to be gives way, in the pod's layer (appc spec ace.md#volume-setup). */
+        const char *name;
+        int parent = open_parent(path, &name);
+        if (unlinkat(parent, name, 0) != 0) fail("can't replace %s by a directory", path);
+        close(parent);
+        close(target);
+        target = -1;
+        errno = ENOENT;
+    }
     if (target < 0 && errno == ENOENT) {
         if (S_ISDIR(status.st_mode)) {
             make_directory(path, 0755);
@@ -115,12 +137,20 @@ static void step_bind(struct plan *plan) {
         target = open_inside(root, path, O_PATH, 0);
     }
     if (target < 0) fail("can't reach %s in the image", path);
-    if (mount_on(target, source, -1, NULL, MS_BIND, NULL) != 0) fail("can't mount %s on %s", source, path);
+    if (mount_on(target, source, -1, NULL, MS_BIND | (recursive ? MS_REC : 0), NULL) != 0) fail("can't mount %s on %s", source, path);
     close(target);
     if (flags == 0) return;
     target = open_inside(root, path, O_PATH, 0);
-    if (target < 0 || mount_on(target, NULL, -1, NULL, MS_BIND | MS_REMOUNT | flags, NULL) != 0) fail("can't set the options of the mount on %s", path);
+    if (target < 0) fail("can't reach %s in the image", path);
+    set_flags(target, flags, recursive, path);
     close(target);
+}
+
+static void step_read_only_root(void) {
+    int top = open_inside(root, ".", O_PATH, 0);
+    if (top < 0) fail("can't reach the root");
+    set_flags(top, MS_RDONLY, false, "/");
+    close(top);
 }
 
 static void step_device(struct plan *plan) {
@@ -177,6 +207,12 @@ static void step_pivot(void) {
     close(DATA_FD);
 }
 
+void leave_host(void) {
+    if (mount("tmpfs", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,nr_inodes=2") != 0) fail("can't make an empty root");
+    if (chdir("/proc") != 0 || syscall(SYS_pivot_root, ".", ".") != 0) fail("can't change the root");
+    if (umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) fail("can't leave the old root");
+}
+
 bool root_step(const char *step, struct plan *plan) {
     if (strcmp(step, "root") == 0) {
         const char *path = plan_need(plan);
@@ -196,6 +232,8 @@ bool root_step(const char *step, struct plan *plan) {
         step_mask(plan_need(plan));
     } else if (strcmp(step, "read-only") == 0) {
         step_read_only(plan_need(plan));
+    } else if (strcmp(step, "read-only-root") == 0) {
+        step_read_only_root();
     } else if (strcmp(step, "pivot") == 0) {
         step_pivot();
     } else {

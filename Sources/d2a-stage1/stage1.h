@@ -1,13 +1,13 @@
-/* d2a-stage1: makes a pod's namespaces and root, starts its app, and cleans up behind it.
+/* d2a-stage1: makes a pod's namespaces and roots, starts its apps, and records how they end.
  *
  * It is C because it stands between fork and exec, and because it is the pod's first process: small enough to be there
  * for every pod. It decides nothing: d2a writes a plan of steps, and this program does them in order.
  *
  * Processes, each the parent of the next:
- *   keeper  outside the pod: passes signals on, waits, removes the pod's directory (keeper.c)
- *   init    process 1 of the pod: does the plan's steps, then reaps (init.c, root.c)
- *   app     what the image runs (app.c)
- * If one dies, all below it die, and the keeper, or the next d2a run, removes what is left on disk. */
+ *   keeper  outside the pod: passes signals on, writes what happens into the pod's directory (keeper.c)
+ *   init    process 1 of the pod: does the pod's steps, then reaps (init.c)
+ *   apps    each does the steps of its section in a mount namespace of its own (root.c), and becomes the image's program (app.c)
+ * If one dies, all below it die. */
 #ifndef D2A_STAGE1_H
 #define D2A_STAGE1_H
 
@@ -16,12 +16,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Descriptors that d2a hands over. */
+/* Descriptors that d2a hands over; those that steps name follow. */
 enum {
     DATA_FD = 3,   /* d2a's data directory, in which pods and rendered trees lie */
     REPORT_FD = 4, /* socket to d2a: failures, and the terminal */
     PLAN_FD = 5,   /* the plan */
-    LOCK_FD = 6,   /* the pod's directory, locked for as long as any of us lives */
+    LOCK_FD = 6,   /* the pod's directory, locked for as long as the keeper lives */
 };
 
 enum { EXIT_SETUP = 254, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
@@ -39,20 +39,8 @@ char *plan_need(struct plan *plan);
 long long plan_number(struct plan *plan);
 /* A number of words, and that many words, as a list that ends with NULL. */
 char **plan_list(struct plan *plan);
-
-/* What the app is to be; filled by the plan's last steps. */
-struct app {
-    char **arguments;
-    char **environment;
-    char *directory;
-    char *path; /* where a program without a slash is looked for */
-    uid_t user;
-    gid_t group;
-    gid_t *groups;
-    size_t group_count;
-    uint64_t capabilities;
-    int terminal; /* the slave side, or -1 */
-};
+/* A number of bytes, and that many bytes, as a plan of their own. */
+struct plan plan_section(struct plan *plan);
 
 /* Tells d2a what failed, with errno, and ends this process. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -60,11 +48,34 @@ _Noreturn void fail_as(const char *kind, int status, const char *format, ...) __
 void report_terminal(int master);
 
 int keeper(struct plan *plan, pid_t parent);
-_Noreturn void init(struct plan *plan);
-_Noreturn void app_exec(const struct app *app);
-/* Does one step of the root's; false where it is not one. */
+
+/* What the keeper hands to init. */
+struct channels {
+    int events; /* socket to the keeper: what becomes of each app */
+    int ready;  /* closed when every app runs */
+};
+_Noreturn void init(struct plan *plan, struct channels channels);
+
+/* How init and an app wait for one another. */
+struct rendezvous {
+    int ready; /* the app writes a struct app_report when its root is made */
+    int go;    /* ends when all apps have */
+    int end;   /* ends when the app has, for its post-stop handler */
+};
+struct app_report {
+    pid_t post_stop; /* the process that waits to become the post-stop handler, or 0 */
+};
+/* Does an app's section and becomes its program. */
+_Noreturn void app(const char *name, struct plan section, struct rendezvous rendezvous, struct channels channels);
+
+/* Does one step of a root's; false where it is not one. */
 bool root_step(const char *step, struct plan *plan);
 int root_terminal(uid_t owner);
+/* Moves this process from the host's files to an empty root. */
+void leave_host(void);
+
+void join_cgroup(int procs);
+void set_capabilities(uint64_t permitted, uint64_t inheritable);
 void remove_tree(int parent, const char *name);
 void name_process(const char *name);
 

@@ -15,7 +15,14 @@ struct D2A: ParsableCommand {
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
         subcommands: [Fetch.self, Run.self, Image.self, Cache.self, MetadataServiceCommand.self, Version.self])
 
-    static func main() { runProgram(Self.self, arguments: Array(CommandLine.arguments.dropFirst()), program: "d2a", failure: 254) }
+    static func main() { runProgram(Self.self, arguments: words(), program: "d2a", failure: 254) }
+
+    /// Those commands that read their words themselves get them as they are: here `--` and `---` mean something else.
+    private static func words() -> [String] {
+        let words = Array(CommandLine.arguments.dropFirst())
+        guard let command = words.first, PodCommand.names.contains(command) else { return words }
+        return [command, "--"] + words.dropFirst()
+    }
 }
 
 /// Options that every command takes.

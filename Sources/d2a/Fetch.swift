@@ -50,6 +50,9 @@ struct FetchOptions: ParsableArguments {
     var retryDelay: Double?
     @Flag(help: "Show no progress.") var quiet = false
 
+    /// Those that take no value.
+    static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet"]
+
     var arguments: [String] {
         var result = sourceArguments
         if let maxSize { result.append("--max-size=\(maxSize)") }

@@ -17,16 +17,16 @@ struct RunTests {
     }
 
     private func sh(_ script: String, _ options: String...) throws -> Outcome {
-        try Lab.run("d2a", ["run"] + options + [id, "--", "sh", "-c", script], environment: ["D2A_DIR": place.store])
+        try Lab.run("d2a", ["run", "--rm"] + options + [id, "--", "sh", "-c", script], environment: ["D2A_DIR": place.store])
     }
 
     @Test func byPrefixByFileAndByName() throws {
-        #expect(try place.run("d2a", "run", String(id.prefix(15)), "--", "echo", "hello").output == "hello\n")
-        #expect(try place.run("d2a", "run", Lab.busybox, "--", "echo", "hello").output == "hello\n")
+        #expect(try place.run("d2a", "run", "--rm", String(id.prefix(15)), "--", "echo", "hello").output == "hello\n")
+        #expect(try place.run("d2a", "run", "--rm", Lab.busybox, "--", "echo", "hello").output == "hello\n")
         let other = try Place()
         let server = try RegistryServer(other)
         try server.push(Lab.busybox, as: "library/busybox:latest")
-        let outcome = try place.run("d2a", "run", "\(server.address)/library/busybox", "--", "sh", "-c", "id; exit 7")
+        let outcome = try place.run("d2a", "run", "--rm", "\(server.address)/library/busybox", "--", "sh", "-c", "id; exit 7")
         #expect(outcome.status == 7 && outcome.output == "uid=0(root) gid=0(root)\n", "\(outcome.errors)")
         let list = try place.run("d2a", "image", "list", "--no-legend").output
         #expect(list.contains("library/busybox:latest") && list.split(separator: "\n").count == 2)
@@ -36,12 +36,12 @@ struct RunTests {
     @Test func exitCodesAndSignals() throws {
         #expect(try sh("exit 7").status == 7)
         #expect(try sh("kill -SEGV $$").status == 128 + 11)
-        #expect(try place.run("d2a", "run", id, "--", "nothere").status == 127)
-        #expect(try place.run("d2a", "run", id, "--", "/etc/passwd").status == 126)
+        #expect(try place.run("d2a", "run", "--rm", id, "--", "nothere").status == 127)
+        #expect(try place.run("d2a", "run", "--rm", id, "--", "/etc/passwd").status == 126)
         #expect(try sh("true", "--working-dir=/nope").status == 254)
         #expect(try sh("true", "--user=nobody").status == 254)
         let line =
-            "d2a run \(id) -- sh -c 'trap \"exit 9\" TERM; echo up; while :; do sleep 0.1; done' >up & while ! [ -s up ]; do sleep 0.05; done; kill -TERM $!; wait $!"
+            "d2a run --rm \(id) -- sh -c 'trap \"exit 9\" TERM; echo up; while :; do sleep 0.1; done' >up & while ! [ -s up ]; do sleep 0.05; done; kill -TERM $!; wait $!"
         #expect(try place.shell(line).status == 9)
         try place.expectNothingLeft()
     }
@@ -51,9 +51,9 @@ struct RunTests {
             let outcome = try place.shell(
                 """
                 marker=$RANDOM$RANDOM; rm -f up
-                d2a run \(id) -- sh -c "echo up; echo data >/written; exec sleep 7$marker" >up & while ! [ -s up ]; do sleep 0.05; done
+                d2a run --rm \(id) -- sh -c "echo up; echo data >/written; exec sleep 7$marker" >up & while ! [ -s up ]; do sleep 0.05; done
                 sleep 0.1; kill -KILL \(victim) || { kill $!; exit 2; }; wait $!
-                for i in $(seq 50); do pgrep -f "sleep 7$marker" >/dev/null || [ -n "$(ls store/pods)" ] || exit 0; sleep 0.1; done
+                for i in $(seq 50); do pgrep -f "sleep 7$marker" >/dev/null || [ -n "$(ls store/pods/run)" ] || exit 0; sleep 0.1; done
                 exit 1
                 """)
             #expect(outcome.status == 0, "\(victim): \(outcome.output)\(outcome.errors)")
@@ -63,7 +63,7 @@ struct RunTests {
 
     @Test func theImageStaysAsItIs() throws {
         #expect(try sh("echo x >/new; rm -r /etc; ls /").output.contains("new"))
-        #expect(try sh("ls /").output == "bin\ndev\netc\nproc\nroot\nsys\ntmp\n")
+        #expect(try sh("ls /").output == "bin\ndata\ndev\netc\nproc\nroot\nsys\ntmp\n")
         #expect(try sh("ls / >/dev/null; rm /bin/vi; echo ok", "--no-overlay").output == "ok\n")
         #expect(try sh("ls /bin/vi", "--no-overlay").output == "/bin/vi\n")
         try place.expectNothingLeft()
@@ -129,11 +129,11 @@ struct RunTests {
             await() { for i in $(seq 200); do grep -q "$1" seen && return; sleep 0.05; done; }
             : >seen
             (await '[#] '; printf 'tty; stty size; echo $TERM; echo re""ady; sleep 99\\n'; await ready; printf '\\003'; await 'C'; printf 'exit 5\\n'; await 'exit 5') |
-                TERM=vt100 script -qefc 'stty rows 33 cols 77; d2a run \(id)' /dev/null >seen; status=${PIPESTATUS[1]}; tr -d '\\r' <seen; exit $status
+                TERM=vt100 script -qefc 'stty rows 33 cols 77; d2a run --rm \(id)' /dev/null >seen; status=${PIPESTATUS[1]}; tr -d '\\r' <seen; exit $status
             """)
         #expect(outcome.status == 5, "\(outcome.output)")
         for word in ["/dev/pts/0", "33 77", "vt100", "^C"] { #expect(outcome.output.contains(word), "\(outcome.output)") }
-        #expect(try place.shell("echo piped | d2a run \(id) -- cat").output == "piped\n")
+        #expect(try place.shell("echo piped | d2a run --rm \(id) -- cat").output == "piped\n")
     }
 
     @Test func linksOfTheImageLeadNowhereElse() throws {
@@ -143,18 +143,18 @@ struct RunTests {
         let base = "mkdir -p bin; cp $(command -v busybox) bin/sh; cp bin/sh bin/cat;"
         for target in ["etc/hosts", "etc/resolv.conf", "etc/hostname"] {
             let image = try place.archive("\(base) mkdir etc; ln -s \(outside)/file \(target)")
-            let outcome = try place.run("d2a", "run", image, "--", "cat", "/" + target)
+            let outcome = try place.run("d2a", "run", "--rm", image, "--", "cat", "/" + target)
             #expect(outcome.status == 0 || outcome.status == 1, "\(outcome.errors)")
             #expect(!outcome.output.contains("host\n") || target != "etc/hosts" || outcome.output.contains("127.0"))
         }
         for target in ["proc", "sys", "dev"] where target != "dev" {
             let image = try place.archive("\(base) ln -s \(outside) \(target)")
-            let outcome = try place.run("d2a", "run", image, "--", "cat")
+            let outcome = try place.run("d2a", "run", "--rm", image, "--", "cat")
             #expect(outcome.status == 254 && outcome.errors.contains("/\(target) of the image must be a directory"), "\(outcome.errors)")
         }
         for target in ["etc", "tmp"] {
             let image = try place.archive("\(base) ln -s ../../../../../../\(outside) \(target)")
-            _ = try place.run("d2a", "run", image, "--", "sh", "-c", "echo in >/\(target)/new")
+            _ = try place.run("d2a", "run", "--rm", image, "--", "sh", "-c", "echo in >/\(target)/new")
         }
         #expect(place.names("outside") == ["file"])
         #expect(try String(contentsOfFile: outside + "/file", encoding: .utf8) == "host")
@@ -162,7 +162,7 @@ struct RunTests {
     }
 
     @Test func manyAtOnceShareOneTree() throws {
-        let outcome = try place.shell("for i in $(seq 12); do d2a run \(id) -- sh -c 'echo $$' >>out & done; wait; sort -u out; wc -l <out")
+        let outcome = try place.shell("for i in $(seq 12); do d2a run --rm \(id) -- sh -c 'echo $$' >>out & done; wait; sort -u out; wc -l <out")
         #expect(outcome.output == "2\n12\n", "\(outcome.errors)")
         #expect(place.names("store/cas/tree").count == 1)
         try place.expectNothingLeft()
@@ -170,7 +170,7 @@ struct RunTests {
 
     @Test func notRoot() throws {
         let outcome = try place.shell(
-            "chmod 755 . && cp \(Lab.programs)/d2a . && setpriv --reuid=65534 --regid=65534 --clear-groups env D2A_DIR=$PWD/none ./d2a run \(id) -- true")
+            "chmod 755 . && cp \(Lab.programs)/d2a . && setpriv --reuid=65534 --regid=65534 --clear-groups env D2A_DIR=$PWD/none ./d2a run --rm \(id) -- true")
         #expect(outcome.status == 254, "\(outcome.errors)")
         #expect(outcome.errors == "d2a: running a pod needs root for now\nd2a: run the command with sudo; fetching and converting work for everyone\n")
     }

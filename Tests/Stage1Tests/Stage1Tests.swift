@@ -42,52 +42,128 @@ private func changes(_ change: (inout AppChanges) -> Void) -> AppChanges {
     private let root: Root
     init() throws { root = try Root() }
 
+    /// The app of an image in a pod of its own.
+    private func app(_ manifest: ImageManifest, _ changes: AppChanges = .init(), terminal: String? = nil) throws -> PodApp {
+        var pod = PodManifest()
+        pod.apps = [try PodManifestApp(manifest, id: "sha512-00", changes: changes)]
+        pod = pod.completed(images: [manifest]).manifest
+        return try PodApp(pod.apps![0], of: pod, image: manifest, root: root.directory, terminal: terminal)
+    }
+
     @Test func argumentsReplaceDockersCommandOnly() throws {
         let docker = image(docker: ["entrypoint": #"["/entry"]"#, "cmd": #"["cmd"]"#])
-        #expect(try PodApp(docker, root: root.directory).arguments == ["/entry", "cmd"])
-        #expect(try PodApp(docker, changes: changes { $0.arguments = ["a", "b"] }, root: root.directory).arguments == ["/entry", "a", "b"])
-        #expect(try PodApp(image(), changes: changes { $0.arguments = ["a"] }, root: root.directory).arguments == ["a"])
-        #expect(try PodApp(image(docker: nil), changes: changes { $0.arguments = ["a"] }, root: root.directory).arguments == ["/entry", "cmd", "a"])
-        #expect(try PodApp(docker, changes: changes { ($0.exec, $0.arguments) = ("/x", ["a"]) }, root: root.directory).arguments == ["/x", "a"])
-        #expect(throws: PodError.nothingToRun(image: "example.com/Some/web_server")) { try PodApp(image { $0.exec = nil }, root: root.directory) }
+        #expect(try app(docker).arguments == ["/entry", "cmd"])
+        #expect(try app(docker, changes { $0.arguments = ["a", "b"] }).arguments == ["/entry", "a", "b"])
+        #expect(try app(image(), changes { $0.arguments = ["a"] }).arguments == ["a"])
+        #expect(try app(image(docker: nil), changes { $0.arguments = ["a"] }).arguments == ["/entry", "cmd", "a"])
+        #expect(try app(docker, changes { ($0.exec, $0.arguments) = ("/x", ["a"]) }).arguments == ["/x", "a"])
+        #expect(throws: PodError.nothingToRun(image: "example.com/Some/web_server")) { try app(image { $0.exec = nil }) }
     }
 
     @Test func usersAreTheImagesOwn() throws {
-        let web = try PodApp(image { ($0.user, $0.group) = ("web", "www") }, root: root.directory)
+        let web = try app(image { ($0.user, $0.group) = ("web", "www") })
         #expect(web.user == 33 && web.group == 55 && web.supplementaryGroups == [55, 66])
         #expect(web.environment.first { $0.name == "HOME" }?.value == "/srv")
         // A name beats a number.
-        #expect(try PodApp(image { ($0.user, $0.group) = ("1000", "0") }, root: root.directory).user == 7)
-        let native = try PodApp(image({ ($0.user, $0.group) = ("web", "web") }, docker: nil), root: root.directory)
+        #expect(try app(image { ($0.user, $0.group) = ("1000", "0") }).user == 7)
+        let native = try app(image({ ($0.user, $0.group) = ("web", "web") }, docker: nil))
         #expect(native.group == 44 && native.supplementaryGroups == [])
-        #expect(throws: PodError.unknownUser("nobody")) { try PodApp(image { $0.user = "nobody" }, root: root.directory) }
-        #expect(throws: PodError.unknownGroup("nogroup")) { try PodApp(image { $0.group = "nogroup" }, root: root.directory) }
-        #expect(try PodApp(image { ($0.user, $0.group) = ("/etc/passwd", "/etc/passwd") }, root: root.directory).user == geteuid())
-        #expect(try PodApp(image(), changes: changes { $0.user = "web" }, root: root.directory).group == 44)
+        #expect(throws: PodError.unknownUser("nobody")) { try app(image { $0.user = "nobody" }) }
+        #expect(throws: PodError.unknownGroup("nogroup")) { try app(image { $0.group = "nogroup" }) }
+        #expect(try app(image { ($0.user, $0.group) = ("/etc/passwd", "/etc/passwd") }).user == geteuid())
+        #expect(try app(image(), changes { $0.user = "web" }).group == 44)
     }
 
     @Test func hostileAccountsAreNotRead() throws {
         try root.directory.directory("etc").remove("passwd")
         #expect(symlink("/proc/self/mem", root.path + "/etc/passwd") == 0)
-        #expect(try PodApp(image(), root: root.directory).user == 0)
+        #expect(try app(image()).user == 0)
         try root.directory.directory("etc").remove("passwd")
         #expect(mkfifo(root.path + "/etc/passwd", 0o644) == 0)
-        #expect(try PodApp(image(), root: root.directory).user == 0)
+        #expect(try app(image()).user == 0)
     }
 
     @Test func environmentHasWhatTheSpecDemands() throws {
-        let app = try PodApp(
+        let app = try self.app(
             image { $0.environment = [NamedValue(name: "PATH", value: "/x"), NamedValue(name: "AC_APP_NAME", value: "forged")] },
-            changes: changes { $0.environment = [NamedValue(name: "A", value: "b")] }, root: root.directory, terminal: "xterm")
+            changes { $0.environment = [NamedValue(name: "A", value: "b")] }, terminal: "xterm")
         let values = Dictionary(uniqueKeysWithValues: app.environment.map { ($0.name, $0.value) })
         #expect(values["PATH"] == "/x" && app.path == "/x")
         #expect(values["AC_APP_NAME"] == "web-server" && app.name == "web-server")
         #expect(values["container"] == "d2a" && values["TERM"] == "xterm" && values["A"] == "b" && values["HOME"] == "/root")
-        #expect(throws: PodError.self) { try PodApp(image { $0.exec = ["a\0b"] }, root: root.directory) }
-        #expect(throws: PodError.self) { try PodApp(image { $0.environment = [NamedValue(name: "A=B", value: "")] }, root: root.directory) }
+        #expect(throws: PodError.self) { try self.app(image { $0.exec = ["a\0b"] }) }
+        #expect(throws: PodError.self) { try self.app(image { $0.environment = [NamedValue(name: "A=B", value: "")] }) }
     }
 
     @Test func capabilitiesAreTheFourteen() throws {
-        #expect(try PodApp(image(), root: root.directory).capabilities.rawValue == 0xA804_25FB)
+        #expect(try app(image()).capabilities.rawValue == 0xA804_25FB)
+    }
+}
+
+@Suite struct GrammarTests {
+    private let grammar = CommandGrammar(
+        ofApp: ["exec", "mount", "ro"], switches: ["quiet", "rm"], optional: ["net": ("default", ["host"]), "ro": ("true", ["true", "false"])])
+
+    @Test func wordsBelongToThePodOrToTheirImage() throws {
+        let (pod, apps) = try grammar.split(
+            [
+                "--rm", "--dir", "/d", "--mount=a", "one", "--exec", "/x", "--quiet", "--", "a", "", "--", "b", "---", "two", "--net", "host", "--exec=/y",
+                "---", "three",
+            ])
+        #expect(pod == ["--rm", "--dir=/d", "--mount-all=a", "--quiet", "--net=host"])
+        #expect(
+            apps == [
+                AppWords(image: "one", options: ["--exec=/x"], arguments: ["a", "", "--", "b"]), AppWords(image: "two", options: ["--exec=/y"]),
+                AppWords(image: "three"),
+            ])
+    }
+
+    @Test func valuesThatMayBeMissing() throws {
+        let (pod, apps) = try grammar.split(["--net", "image", "--rm=false", "--quiet=true", "--ro", "false", "other", "--ro", "--", "x"])
+        #expect(pod == ["--net=default", "--quiet"])
+        #expect(apps == [AppWords(image: "image", options: ["--ro=false"]), AppWords(image: "other", options: ["--ro=true"], arguments: ["x"])])
+    }
+
+    @Test func wordsOutOfPlace() {
+        #expect(throws: GrammarError.beforeImage(option: "exec")) { try grammar.split(["--exec=/x", "one"]) }
+        #expect(throws: GrammarError.secondArguments(image: "one")) { try grammar.split(["one", "--", "a", "---", "--", "b"]) }
+        #expect(throws: GrammarError.emptyImage) { try grammar.split([""]) }
+        #expect(throws: Never.self) { try grammar.split(["--", "one"]) }
+    }
+}
+
+@Suite struct VolumeTests {
+    private func pod(_ points: [MountPoint], mounts: [Mount] = [], volumes: [Volume] = []) -> (PodManifest, ImageManifest) {
+        var manifest = image { $0.mountPoints = points }
+        manifest.name = "x"
+        var pod = PodManifest()
+        var app = PodManifestApp(name: "app", image: .init(id: "sha512-00"))
+        app.mounts = mounts
+        (pod.apps, pod.volumes) = ([app], volumes)
+        return (pod, manifest)
+    }
+
+    @Test func everyMountPointGetsAVolume() throws {
+        let points = [
+            MountPoint(name: "byname", path: "/a"), MountPoint(name: "bypath", path: "/b/../b"), MountPoint(name: "alone", path: "/c", readOnly: true),
+        ]
+        let (manifest, image) = pod(
+            points, mounts: [Mount(volume: "other", path: "/b")], volumes: [Volume(name: "byname", kind: "empty"), Volume(name: "other", kind: "empty")])
+        let (complete, implicit) = manifest.completed(images: [image])
+        #expect(implicit == [ImplicitVolume(app: "app", mountPoint: "alone", path: "/c", volume: "app-alone", isSeeded: true)])
+        let mounts = try AppMount.all(of: complete.apps![0], image.app!, in: complete)
+        #expect(mounts.map(\.path) == ["/a", "/b", "/c"] && mounts.map(\.readOnly) == [false, false, true])
+        #expect(mounts.map(\.source) == [.pod("byname"), .pod("other"), .pod("app-alone")])
+    }
+
+    @Test func mountsThatCannotBe() throws {
+        func mounts(_ mounts: [Mount]) throws -> [AppMount] {
+            let (pod, image) = pod([], mounts: mounts, volumes: [Volume(name: "v", kind: "empty")])
+            return try AppMount.all(of: pod.apps![0], image.app!, in: pod)
+        }
+        #expect(throws: PodError.noVolume("zz", path: "/m")) { try mounts([Mount(volume: "zz", path: "/m")]) }
+        #expect(throws: PodError.mountedTwice(path: "/m")) { try mounts([Mount(volume: "v", path: "/m"), Mount(volume: "v", path: "/x/../m")]) }
+        for path in ["/", "/..", "/proc", "/proc/sys"] { #expect(throws: PodError.self) { try mounts([Mount(volume: "v", path: path)]) } }
+        #expect(try mounts([Mount(volume: "v", path: "/data/sub"), Mount(volume: "v", path: "/data")]).map(\.path) == ["/data", "/data/sub"])
     }
 }

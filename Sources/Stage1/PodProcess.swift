@@ -1,0 +1,85 @@
+import Files
+import Pod
+
+/// Where an app's root comes from.
+public enum PodRoot: Sendable, Equatable {
+    /// A layer of the app's own above a rendered tree, whose path is relative to the data directory.
+    case overlay(tree: String)
+    /// The app's `rootfs` directory, which holds the whole tree already.
+    case copy
+}
+
+/// The network that a pod sees.
+public enum PodNetwork: Sendable {
+    /// The host's.
+    case host
+    /// Loopback alone, in a network namespace of the pod's own.
+    case none
+    /// A network namespace that was made before.
+    case joined(any DescriptorOwner)
+}
+
+/// What a pod is besides its apps.
+public struct PodSettings: Sendable {
+    public var network: PodNetwork = .host
+    /// Whether the pod shares the IPC namespace of the host.
+    public var hostIPC = false
+    /// At most 64 bytes.
+    public var hostname: String
+    /// What the apps see as these files; the image's own where nil.
+    public var hosts: String?
+    public var resolver: String?
+    /// The `cgroup.procs` of the pod's own groups, which its process 1 joins, and so a view of control groups that begins there.
+    public var cgroups: [any DescriptorOwner] = []
+    /// Milliseconds between TERM and KILL where a pod is to end.
+    public var stopTimeout = 10_000
+    /// Whether paths of the kernel's that concern the host are hidden or read-only.
+    public var hidesKernelPaths = true
+    /// Whether the pod's directory goes with its last process.
+    public var removeAtEnd = false
+
+    public init(hostname: String) { self.hostname = hostname }
+}
+
+/// What an app's process may do.
+public struct AppLimits: Sendable {
+    /// What the process and all that it starts can ever have, and what root has.
+    public var bounding: Capabilities
+    public var inheritable: Capabilities = []
+    /// What a user other than root has.
+    public var ambient: Capabilities = []
+    public var noNewPrivileges = false
+    /// A filter of system calls: the bytes of a program of `struct sock_filter` (seccomp(2)).
+    public var filter: [UInt8]?
+    /// -1000 to 1000; the caller's where nil.
+    public var oomScoreAdjust: Int?
+    /// The `cgroup.procs` of the app's own groups.
+    public var cgroups: [any DescriptorOwner] = []
+
+    public init(bounding: Capabilities) { self.bounding = bounding }
+}
+
+/// What one of an app's standard streams is.
+public enum AppStream: Sendable {
+    /// What d2a's is.
+    case inherited
+    case null
+    /// The app's terminal.
+    case terminal
+    /// The file `log` of the app's directory.
+    case log
+}
+
+/// An app, ready to be started.
+public struct AppProcess: Sendable {
+    public var app: PodApp
+    public var root: PodRoot
+    public var limits: AppLimits
+    /// Standard input, output and error.
+    public var streams: [AppStream]
+
+    public init(_ app: PodApp, root: PodRoot, streams: [AppStream] = [.inherited, .inherited, .inherited]) {
+        (self.app, self.root, self.streams) = (app, root, streams)
+        limits = AppLimits(bounding: app.capabilities)
+    }
+}

@@ -1,0 +1,72 @@
+import AppC
+import ArgumentParser
+import Diagnostics
+import Digest
+import Files
+import Glibc
+import Pod
+import Program
+import Store
+
+/// A pod as the command line asks for it, with its images found.
+struct PodRequest {
+    private var manifest = PodManifest()
+    private let images: [ImageID]
+
+    /// Reads the options, and fetches what isn't in the store.
+    init(_ options: PodOptions, _ apps: [AppWords], _ fetching: FetchOptions, _ store: ImageStore) throws {
+        if let file = options.podManifest {
+            guard apps.isEmpty else { throw ValidationError("conflicting flags set with --pod-manifest (see --help)") }
+            manifest = try ManifestReader.pod(OpenFile.open(file).readAll(limit: 16 << 20)).manifest
+            images = try (manifest.apps ?? []).map { app in try store.resolve(ImageIDPrefix(wholeOrBeginning: app.image.id, of: app.name)) }
+            guard !images.isEmpty else { throw ValidationError("the pod manifest has no apps") }
+            return
+        }
+        guard !apps.isEmpty else { throw ValidationError("must provide at least one image or specify the pod manifest") }
+        let defaults = try options.defaults()
+        manifest.volumes = try options.volumes()
+        // All options before the first image: what makes no sense must not cost a download.
+        let changes = try apps.map { try AppOptions.parse($0.options).changes(arguments: $0.arguments, pod: defaults) }
+        images = try apps.map { try store.findOrFetch($0.image, fetching) }
+        manifest.apps = try zip(images, changes).map { id, changes in try PodManifestApp(store.manifest(id), id: id.description, changes: changes) }
+        manifest.ports = try options.port.map { try PodPort(argument: $0) }
+        try manifest.checkNames()
+    }
+
+    /// Renders the images and fills the pod's directory.
+    func prepare(_ pod: PodDirectory, _ store: ImageStore, overlay: Bool) throws {
+        let rendered = try images.map { id in
+            let tree = try store.tree(id) { blob, directory in try Helper.run(["render"], descriptors: [blob, directory]) }
+            return RenderedImage(id: id.description, manifest: try store.manifest(id), root: tree.directory, path: tree.path)
+        }
+        let (_, implicit) = try pod.prepare(manifest, images: rendered, overlay: overlay)
+        for volume in implicit {
+            complain(
+                """
+                d2a: warning: no volume specified for mount point "\(volume.mountPoint)", implicitly creating an "empty" volume. \
+                This volume will be removed when the pod is garbage-collected.\n
+                """)
+        }
+    }
+}
+
+extension ImageIDPrefix {
+    /// What a pod manifest has for an image's ID.
+    init(wholeOrBeginning text: String?, of app: String) throws {
+        guard let text, let prefix = ImageIDPrefix(text) else {
+            throw ValidationError("the app \(app) of the pod manifest names no image of the store by its id")
+        }
+        self = prefix
+    }
+}
+
+extension PodPort {
+    /// `NAME:[HOSTIP:]HOSTPORT`
+    init(argument text: String) throws {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard (2...3).contains(parts.count), ACName.isValid(parts[0]), let port = UInt16(parts[parts.count - 1]), port > 0 else {
+            throw ValidationError("\"\(text)\" is not NAME:[HOSTIP:]HOSTPORT")
+        }
+        self.init(name: parts[0], hostPort: port, hostIP: parts.count == 3 ? parts[1] : nil)
+    }
+}

@@ -1,0 +1,166 @@
+import AppC
+import ArgumentParser
+import Diagnostics
+import Digest
+import Files
+import Glibc
+import Location
+import Pod
+import Program
+import Reference
+import Stage1
+import Store
+
+/// `d2a run`: images' apps in a pod.
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Run images in a pod of their own.")
+
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    /// What `--help` shows, and what the words are read by.
+    struct Usage: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "d2a run",
+            abstract: Run.configuration.abstract,
+            usage: "d2a run [options] <image> [app options] [-- args] [---] [<image> ...]",
+            discussion: """
+                IMAGE is an ID of the store or its beginning, a name (busybox, localhost:5000/a/b:tag), or a file that docker save wrote. \
+                What is not in the store is fetched first. Options of the pod may stand anywhere but among ARGS, which --- ends.
+
+                ARGS replace the CMD of an image that came from Docker and keep its ENTRYPOINT, as docker run does, and are appended to \
+                the command of any other; --exec replaces all. The first app that fails ends the pod. The exit status is its, or 128 and \
+                the signal that ended it; 127 where the program isn't there, 126 where it can't be run, 254 where d2a itself failed.
+
+                A pod stays, for d2a status, logs and export, until d2a rm or d2a gc; --rm removes it at its end.
+                """)
+
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var fetching: FetchOptions
+        @OptionGroup(title: "Options of the pod") var pod: PodOptions
+        @OptionGroup(title: "Options of this run") var runtime: RuntimeOptions
+        @OptionGroup(title: "Options of an app, after its image") var app: AppOptions
+    }
+
+    /// The part of the words that isn't about one image.
+    private struct Options: ParsableArguments {
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var fetching: FetchOptions
+        @OptionGroup var pod: PodOptions
+        @OptionGroup var runtime: RuntimeOptions
+        @Option var uuidFileSave: String?
+    }
+
+    func run() throws {
+        let words = self.words.dropFirst()
+        if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
+        let (podWords, apps) = try PodCommand.grammar.split(Array(words))
+        let options = try Options.parse(podWords)
+        try requireRoot()
+        let store = try options.global.store()
+        let request = try PodRequest(options.pod, apps, options.fetching, store)
+        var pod = try PodDirectory(in: store.root)
+        // Where everything goes well the pod has done that itself.
+        defer { if options.runtime.remove { try? pod.remove() } }
+        if let file = options.uuidFileSave { try OpenFile.open(file, O_WRONLY | O_CREAT | O_TRUNC).write(pod.uuid) }
+        try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        try pod.move(to: .run)
+        try PodCommand.start(pod, store, options.runtime)
+    }
+}
+
+/// What commands that run pods share.
+enum PodCommand {
+    static let grammar = CommandGrammar(
+        ofApp: AppOptions.names, switches: FetchOptions.switches.union(PodOptions.switches).union(RuntimeOptions.switches),
+        optional: [
+            "net": ("default", ["host", "none", "default", "default-restricted", "all"]), "readonly-rootfs": ("true", ["true", "false"]),
+        ])
+
+    /// Those that read their words themselves.
+    static let names = ["run", "prepare"]
+
+    static func asksForHelp(_ words: ArraySlice<String>) -> Bool { words.prefix { $0 != "--" }.contains { ["--help", "-h", "-help"].contains($0) } }
+
+    /// Runs a pod in the phase `run`, locked, to its end.
+    /// - Throws: its exit status where that isn't 0.
+    static func start(_ pod: PodDirectory, _ store: ImageStore, _ options: RuntimeOptions) throws {
+        var (code, restart) = (Int32(0), false)
+        do { code = try processes(pod, store, options) } catch let error as Stage1Error where error.exitCode != 254 {
+            complain(error.diagnosis.lines(program: "d2a"))
+            code = error.exitCode
+        } catch Stage1Error.noOverlay {
+            restart = true
+        }
+        if restart {
+            // Here no overlay can be mounted: copies will do.
+            try pod.copyRoots(of: store.root)
+            code = try processes(pod, store, options)
+        }
+        if code != 0 { throw ExitCode(code) }
+    }
+
+    private static func processes(_ pod: PodDirectory, _ store: ImageStore, _ options: RuntimeOptions) throws -> Int32 {
+        let manifest = try pod.manifest()
+        let items = manifest.apps ?? []
+        if options.interactive, items.count > 1 { throw ValidationError("interactive option only supports one image") }
+        let apps = try items.map { item in
+            let streams = StreamModes(of: item).streams(isAlone: items.count == 1, interactive: options.interactive)
+            let tree = try pod.tree(of: item.name)
+            let root = try store.root.directory(tree ?? pod.path("rootfs", of: item.name))
+            let app = try PodApp(
+                item, of: manifest, image: pod.imageManifest(of: item.name), root: root, terminal: streams.hasTerminal ? terminalKind() : nil)
+            return AppProcess(app, root: tree.map { .overlay(tree: $0) } ?? .copy, streams: streams)
+        }
+        return try Stage1(data: store.root, pod: pod, apps: apps, settings: options.settings(pod)).run()
+    }
+
+    /// The kind of the person's terminal, where it is a name and nothing else.
+    private static func terminalKind() -> String {
+        let kind = getenv("TERM").map { String(cString: $0) } ?? ""
+        let isName =
+            !kind.isEmpty && kind.utf8.count <= 64
+            && kind.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789-+._".unicodeScalars.contains($0)) }
+        return isName ? kind : "xterm"
+    }
+}
+
+extension RuntimeOptions {
+    func settings(_ pod: PodDirectory) throws -> PodSettings {
+        var settings = PodSettings(hostname: hostname ?? "d2a-\(pod.uuid.prefix(8))")
+        settings.hostIPC = ipc == .parent
+        settings.removeAtEnd = remove
+        settings.stopTimeout = stopTimeout * 1000
+        func hostFile(_ path: String) -> String? {
+            (try? OpenFile.open(path)).flatMap { try? $0.readAll(limit: 1 << 20) }.map { String(decoding: $0, as: UTF8.self) }
+        }
+        // Name service as the network has it: the host's files on the host's network, and a pod's own name in any case.
+        var hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+        switch net ?? "host" {
+        case "host":
+            settings.network = .host
+            hosts = hostFile("/etc/hosts") ?? hosts
+            settings.resolver = hostFile("/etc/resolv.conf")
+        case "none": settings.network = .none
+        case let name: throw ValidationError("the network \"\(name)\" is neither host nor none")
+        }
+        if !hosts.hasSuffix("\n") { hosts += "\n" }
+        settings.hosts = hosts + "127.0.1.1\t\(settings.hostname)\n"
+        return settings
+    }
+}
+
+/// Running pods needs rights that this process hasn't.
+struct NotRoot: DiagnosedError {
+    var diagnosis: Diagnosis { Diagnosis("running a pod needs root for now", hint: "run the command with sudo; fetching and converting work for everyone") }
+}
+
+func requireRoot() throws(NotRoot) { if geteuid() != 0 { throw NotRoot() } }
+
+extension ImageStore {
+    /// An image of the store; a name or a file that isn't there is fetched.
+    func findOrFetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
+        if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
+        guard let reference = try ImageLocation(image).reference else { return try fetch(image, options) }
+        return try resolve(reference) ?? fetch(image, options)
+    }
+}
