@@ -84,7 +84,7 @@ let package = Package(
         module("Pod", ["Diagnostics", "Files", "Accounts", "AppC"]),
         // Pods for other runtimes than our own.
         module("RuntimeBundle", ["AppC", "Files"]),
-        module("Stage1", ["Diagnostics", "Files", "Subprocess", "Pod", "CLinux"]),
+        module("Stage1", ["Diagnostics", "Files", "Subprocess", "AppC", "Pod", "RuntimeBundle", "CLinux"]),
 
         // What apps may ask of us: who runs pods registers them, and a process of its own answers.
         module("Metadata", ["Diagnostics", "Files", "Threads", "Subprocess", "AppC", "CLinux"]),
@@ -121,6 +121,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // What tests run in pods: it must need nothing of an image.
+        .executableTarget(
+            name: "appc-probe", path: "Tests/Conformance", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
         .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
         .executableTarget(name: "SandboxProbe", dependencies: ["Files", "Sandbox"], path: "Tests/SandboxProbe", swiftSettings: strict),
         tests("SandboxTests", ["SandboxProbe"]),
@@ -144,7 +148,7 @@ let package = Package(
         tests(
             "ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Hashing", "Reference", "Diagnostics", "Files", "Threads", "Archive", "TestSupport"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
-        tests("Integration", ["Files", "Digest", "Hashing", "Archive", "TestSupport"]),
+        tests("Integration", ["appc-probe", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
 

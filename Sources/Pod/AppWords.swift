@@ -56,7 +56,7 @@ public struct CommandGrammar: Sendable {
             } else if apps.isEmpty {
                 // A mount before the first image is for all apps.
                 guard name == "mount" else { throw .beforeImage(option: name) }
-                pod += option
+                pod += option.map { "--mount-all" + $0.drop { $0 != "=" } }
             } else {
                 apps[apps.count - 1].options += option
             }

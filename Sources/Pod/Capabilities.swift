@@ -1,3 +1,5 @@
+import Files
+
 /// Linux capabilities as a set of bits (capabilities(7)).
 public struct Capabilities: OptionSet, Sendable, Hashable {
     public let rawValue: UInt64
@@ -24,4 +26,27 @@ public struct Capabilities: OptionSet, Sendable, Hashable {
     public static let standard: Self = [
         .chown, .dacOverride, .fowner, .fsetid, .kill, .setgid, .setuid, .setpcap, .netBindService, .netRaw, .sysChroot, .mknod, .auditWrite, .setfcap,
     ]
+
+    /// What this process has and could pass on.
+    public static func own() -> Self {
+        guard let status = try? OpenFile.open("/proc/self/status").readAll(limit: 1 << 16) else { return [] }
+        let line = String(decoding: status, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("CapPrm:") }
+        return Self(rawValue: line.flatMap { UInt64($0.dropFirst("CapPrm:\t".count), radix: 16) } ?? 0)
+    }
+
+    /// Their names in the order of their bits, those of Linux 5.9 and later.
+    private static let allNames = """
+        CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK \
+        IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE \
+        AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+        """.split(separator: " ").map { "CAP_" + $0 }
+
+    /// `CAP_CHOWN` …
+    public var names: [String] { Self.allNames.indices.filter { rawValue >> UInt64($0) & 1 == 1 }.map { Self.allNames[$0] } }
+
+    /// One by its name; nil where there is none such.
+    public init?(name: String) {
+        guard let index = Self.allNames.firstIndex(of: name) else { return nil }
+        self.init(rawValue: 1 << UInt64(index))
+    }
 }

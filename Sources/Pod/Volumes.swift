@@ -16,6 +16,15 @@ public struct AppMount: Sendable, Equatable {
     /// Mounts below the source come along.
     public var recursive: Bool
 
+    /// Where it lies.
+    /// - Parameter pod: the path of the pod's directory.
+    public func source(in pod: String) -> String {
+        switch source {
+        case .pod(let name): "\(pod)/volumes/\(name)"
+        case .host(let path): path
+        }
+    }
+
     /// The mounts of an app, those that hold others first.
     static func all(of item: PodManifestApp, _ app: App, in pod: PodManifest) throws(PodError) -> [AppMount] {
         var result: [AppMount] = []

@@ -50,7 +50,7 @@ extension RuntimeConfiguration {
     static let dockerReadOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
     /// What the kernel shows, as both Docker and pods have it.
-    static let kernelMounts = [
+    public static let kernelMounts = [
         Mount("/proc", type: "proc", source: "proc", ["nosuid", "noexec", "nodev"]),
         Mount("/dev", type: "tmpfs", source: "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
         Mount("/dev/pts", type: "devpts", source: "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
@@ -60,7 +60,7 @@ extension RuntimeConfiguration {
     ]
 
     /// Every device is refused but those that every container has; the runtime itself allows terminals.
-    static let deviceRules: [DeviceRule] =
+    public static let deviceRules: [DeviceRule] =
         [DeviceRule(allow: false)]
         + [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1)].map { DeviceRule(allow: true, type: "c", major: $0.0, minor: $0.1) }
 }

@@ -10,6 +10,10 @@ public struct RuntimeConfiguration: Sendable, Equatable, Codable {
     public var linux: Linux
     public var annotations: [String: String]?
 
+    public init(process: Process, root: Root, hostname: String?, mounts: [Mount], linux: Linux) {
+        (self.process, self.root, self.hostname, self.mounts, self.linux) = (process, root, hostname, mounts, linux)
+    }
+
     public struct Root: Sendable, Equatable, Codable {
         /// Absolute, or relative to the bundle.
         public var path: String

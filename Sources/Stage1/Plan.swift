@@ -1,5 +1,7 @@
+import AppC
 import Files
 import Pod
+import RuntimeBundle
 
 /// The steps that make a pod, in order, for d2a-stage1, which decides nothing itself (`Sources/d2a-stage1/stage1.h`): those of
 /// the pod, then a section for each app.
@@ -33,18 +35,19 @@ struct Plan {
     init(pod: PodDirectory, apps: [AppProcess], settings: PodSettings, files: [(path: String, file: String)], open: (AppStream, PodApp) throws -> OpenFile)
         throws
     {
-        step(pod.path, settings.removeAtEnd ? "1" : "0")
+        step(pod.path, settings.removeAtEnd ? "1" : "0", settings.stage1 == .chroot ? "1" : "0")
         for group in settings.cgroups { step("cgroup", number(of: group)) }
-        var namespaces = ["mnt", "uts"]
-        if !settings.hostIPC { namespaces.append("ipc") }
-        if !settings.cgroups.isEmpty { namespaces.append("cgroup") }
+        var namespaces = ["mnt"]
+        if settings.stage1 != .chroot { namespaces.append("uts") }
+        if settings.stage1 != .chroot, !settings.hostIPC { namespaces.append("ipc") }
+        if settings.stage1 == .builtin, !settings.cgroups.isEmpty { namespaces.append("cgroup") }
         switch settings.network {
         case .host: break
         case .none: namespaces.append("net")
         case .joined(let network): step("network", number(of: network))
         }
         list("namespaces", namespaces)
-        step("hostname", settings.hostname)
+        if settings.stage1 != .chroot { step("hostname", settings.hostname) }
         step("stop-timeout", String(settings.stopTimeout))
         let sharesMemory = apps.count > 1
         if sharesMemory { step("shared-memory", "\(pod.path)/shm", Self.sharedMemory) }
@@ -76,25 +79,59 @@ struct Plan {
             step("root", rootfs, "lowerdir=\(tree),upperdir=\(pod.path("upper", of: app.name)),workdir=\(pod.path("work", of: app.name))")
         case .copy: step("root", rootfs, "")
         }
-        kernelFileSystems(hidden: settings.hidesKernelPaths, sharedMemory: sharesMemory ? "\(pod.path)/shm" : nil)
         step("make-directory", "/tmp", String(0o1777))
-        for (path, file) in files where !app.mounts.contains(where: { $0.path == path }) { bind("\(pod.path)/\(file)", path) }
-        for mount in app.mounts {
-            let source =
-                switch mount.source {
-                case .pod(let name): "\(pod.path)/volumes/\(name)"
-                case .host(let path): path
-                }
-            bind(source, mount.path, recursive: mount.recursive, mount.readOnly ? [.readOnly] : [])
+        switch settings.stage1 {
+        case .builtin:
+            kernelFileSystems(hidden: settings.hidesKernelPaths, sharedMemory: sharesMemory ? "\(pod.path)/shm" : nil)
+            bindings(app, of: pod, files)
+            step("pivot")
+            command(app.arguments, app.preStart, app.postStop, environment: app.environment)
+            try identity(app, limits)
+        case .chroot:
+            for path in ["/dev", "/proc", "/sys"] { bind(path, path, recursive: true) }
+            mount("tmpfs", "/tmp", [.noSetuid, .noDevices], "mode=1777")
+            bindings(app, of: pod, files)
+            step("pivot")
+            step("die-with-init")
+            command(app.arguments, app.preStart, app.postStop, environment: app.environment)
+            try identity(app, AppLimits(bounding: .own()))
+        case .runc, .crun:
+            guard let runtime = OCIRuntime(rawValue: settings.stage1.rawValue) else { return }
+            for mount in app.mounts { step("mount-point", mount.source(in: pod.path), mount.path) }
+            step("proc")
+            if !runtime.runsHere { step("detach", OCIRuntime.unifiedHierarchy) }
+            let bundle = try RuntimeApp(process, of: pod, files, sharesMemory: sharesMemory, runtime)
+            command(bundle.arguments, bundle.preStart, bundle.postStop, environment: [NamedValue(name: "PATH", value: PodApp.defaultPath)])
+            step("directory", "/")
+            step("user", "0", "0", "0")
+            step("capabilities", String(Capabilities.own().rawValue), "0", "0")
         }
-        if app.readOnlyRoot { step("read-only-root") }
-        step("pivot")
+        // A runtime passes the terminal on itself.
+        if settings.stage1 == .builtin || settings.stage1 == .chroot, process.hasTerminal { step("terminal") }
+        for (stream, kind) in process.streams.enumerated() {
+            switch kind {
+            case .inherited, .terminal: break
+            case .null, .log: step("stream", String(stream), number(of: try open(kind, app)))
+            }
+        }
+    }
 
-        list("exec", app.arguments)
-        if let handler = app.preStart { list("pre-start", handler) }
-        if let handler = app.postStop { list("post-stop", handler) }
-        list("environment", app.environment.map { "\($0.name)=\($0.value)" })
-        step("path", app.path)
+    /// The pod's files and volumes, in the app's root.
+    private mutating func bindings(_ app: PodApp, of pod: PodDirectory, _ files: [(path: String, file: String)]) {
+        for (path, file) in files where !app.mounts.contains(where: { $0.path == path }) { bind("\(pod.path)/\(file)", path) }
+        for mount in app.mounts { bind(mount.source(in: pod.path), mount.path, recursive: mount.recursive, mount.readOnly ? [.readOnly] : []) }
+        if app.readOnlyRoot { step("read-only-root") }
+    }
+
+    private mutating func command(_ arguments: [String], _ preStart: [String]?, _ postStop: [String]?, environment: [NamedValue]) {
+        list("exec", arguments)
+        if let preStart { list("pre-start", preStart) }
+        if let postStop { list("post-stop", postStop) }
+        list("environment", environment.map { "\($0.name)=\($0.value)" })
+        step("path", environment.first { $0.name == "PATH" }?.value ?? PodApp.defaultPath)
+    }
+
+    private mutating func identity(_ app: PodApp, _ limits: AppLimits) throws {
         step("directory", app.workingDirectory)
         step("user", String(app.user), String(app.group))
         step(String(app.supplementaryGroups.count))
@@ -102,13 +139,6 @@ struct Plan {
         step("capabilities", String(limits.bounding.rawValue), String(limits.inheritable.rawValue), String(limits.ambient.rawValue))
         if limits.noNewPrivileges { step("no-new-privileges") }
         if let filter = limits.filter { step("seccomp", number(of: try OpenFile.inMemory("seccomp", filter))) }
-        if process.streams.contains(where: { if case .terminal = $0 { true } else { false } }) { step("terminal") }
-        for (stream, kind) in process.streams.enumerated() {
-            switch kind {
-            case .inherited, .terminal: break
-            case .null, .log: step("stream", String(stream), number(of: try open(kind, app)))
-            }
-        }
     }
 
     /// Flags of mount(2).
@@ -150,11 +180,14 @@ struct Plan {
         if let sharedMemory { bind(sharedMemory, "/dev/shm") } else { mount("tmpfs", "/dev/shm", .safe, Self.sharedMemory) }
         mount("mqueue", "/dev/mqueue", .safe)
         guard hidden else { return }
-        let masked = [
-            "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-            "/proc/sched_debug", "/proc/scsi", "/proc/config.gz", "/proc/kallsyms", "/sys/firmware", "/sys/devices/virtual/powercap",
-        ]
-        for path in masked { step("mask", path) }
-        for path in ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] { step("read-only", path) }
+        for path in Self.maskedPaths { step("mask", path) }
+        for path in Self.readOnlyPaths { step("read-only", path) }
     }
+
+    static let maskedPaths = [
+        "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+        "/proc/sched_debug", "/proc/scsi", "/proc/config.gz", "/proc/kallsyms", "/sys/firmware", "/sys/devices/virtual/powercap",
+    ]
+
+    static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 }

@@ -19,8 +19,19 @@ public enum PodNetwork: Sendable {
     case joined(any DescriptorOwner)
 }
 
+/// Who makes an app's root and starts its program.
+public enum Stage1Kind: String, Sendable, CaseIterable {
+    /// d2a-stage1, with all isolation.
+    case builtin
+    /// d2a-stage1, but the app sees the host's processes, devices, network and names, and has all rights: as rkt's fly.
+    case chroot
+    /// An OCI runtime of PATH, inside the pod's namespaces.
+    case runc, crun
+}
+
 /// What a pod is besides its apps.
 public struct PodSettings: Sendable {
+    public var stage1: Stage1Kind = .builtin
     public var network: PodNetwork = .host
     /// Whether the pod shares the IPC namespace of the host.
     public var hostIPC = false
@@ -77,6 +88,8 @@ public struct AppProcess: Sendable {
     public var limits: AppLimits
     /// Standard input, output and error.
     public var streams: [AppStream]
+
+    var hasTerminal: Bool { streams.contains { if case .terminal = $0 { true } else { false } } }
 
     public init(_ app: PodApp, root: PodRoot, streams: [AppStream] = [.inherited, .inherited, .inherited]) {
         (self.app, self.root, self.streams) = (app, root, streams)

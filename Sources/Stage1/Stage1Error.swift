@@ -14,7 +14,8 @@ public enum Stage1Error: DiagnosedError, Equatable {
     public var diagnosis: Diagnosis {
         switch self {
         case .setup(let what, let code):
-            Diagnosis("\(what): \(errorText(code))", hint: code == EPERM ? "running pods needs root with CAP_SYS_ADMIN: try sudo" : nil)
+            // A failure that is none of a system call's has no code.
+            Diagnosis(code == 0 ? what : "\(what): \(errorText(code))", hint: code == EPERM ? "running pods needs root with CAP_SYS_ADMIN: try sudo" : nil)
         case .noOverlay(let code): Diagnosis("can't mount an overlay for the pod: \(errorText(code))", hint: "run it with --no-overlay")
         case .notExecuted(let program, let code):
             switch code {

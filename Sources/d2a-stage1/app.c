@@ -40,6 +40,7 @@ struct app {
     bool no_new_privileges;
     struct sock_fprog filter; /* of system calls; empty where there is none */
     bool terminal;
+    bool dies_with_init;
     int streams[3]; /* what standard input, output and error are to be; as they are where below 0 */
 };
 
@@ -111,6 +112,8 @@ static void unblock_signals(void) {
 
 static _Noreturn void execute(const struct app *app, char **arguments, uid_t user, gid_t group) {
     become(app, user, group);
+    /* Where the kernel doesn't end a pod with its process 1, this does. */
+    if (app->dies_with_init) prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     unblock_signals();
     run(app, arguments);
     bool missing = errno == ENOENT || errno == ENOTDIR;
@@ -200,6 +203,8 @@ static bool app_step(const char *step, struct plan *plan, struct app *app) {
         read_filter(app, (int)plan_number(plan));
     } else if (strcmp(step, "terminal") == 0) {
         app->terminal = true;
+    } else if (strcmp(step, "die-with-init") == 0) {
+        app->dies_with_init = true;
     } else if (strcmp(step, "stream") == 0) {
         int stream = (int)plan_number(plan);
         if (stream >= 0 && stream < 3) app->streams[stream] = (int)plan_number(plan);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -133,6 +134,17 @@ static void signal_apps(const struct pod *pod, int number) {
         if (pod->apps[index].pid > 0) kill(pod->apps[index].pid, number);
 }
 
+/* Among the host's processes only the apps are ours to kill. */
+static void kill_all(const struct pod *pod) {
+    if (getpid() == 1) {
+        kill(-1, SIGKILL);
+        return;
+    }
+    signal_apps(pod, SIGKILL);
+    for (size_t index = 0; index < pod->count; index++)
+        if (pod->apps[index].post_stop > 0) kill(pod->apps[index].post_stop, SIGKILL);
+}
+
 static void tell_exit(const struct pod *pod, const char *name, int code) {
     char message[320];
     int length = snprintf(message, sizeof message, "exited%c%s%c%d", 0, name, 0, code);
@@ -182,7 +194,7 @@ static int reap(struct pod *pod) {
         int number = sigtimedwait(&all, &info, deadline > 0 ? &patience : NULL);
         if (number < 0) {
             /* Whoever is left had its time. Handlers too: a pod must end. */
-            if (errno == EAGAIN) kill(-1, SIGKILL);
+            if (errno == EAGAIN) kill_all(pod);
             continue;
         }
         if (number != SIGCHLD) {
@@ -204,6 +216,7 @@ static int reap(struct pod *pod) {
 
 _Noreturn void init(struct plan *plan, struct channels channels) {
     name_process("d2a-init");
+    if (getpid() != 1) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     struct pod pod = {.stop_timeout = 10000, .channels = channels};
     int go[2];
     if (pipe2(go, O_CLOEXEC) != 0) fail("can't make a pipe");

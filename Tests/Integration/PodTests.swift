@@ -25,11 +25,14 @@ struct PodTests {
     @Test func appsShareAllButTheirRoots() throws {
         let wait = "for i in $(seq 100); do [ -e /dev/shm/done ] && break; sleep 0.05; done"
         let outcome = try pod([
-            ([], "readlink /proc/self/ns/pid /proc/self/ns/ipc /proc/self/ns/net /proc/self/ns/uts; echo x >/only; \(wait)"),
-            ([], "sleep 0.2; readlink /proc/self/ns/pid /proc/self/ns/ipc /proc/self/ns/net /proc/self/ns/uts; ls /only 2>&1; pgrep -f seq; touch /dev/shm/done"),
+            ([], "for n in pid ipc net uts; do readlink /proc/self/ns/$n; done; echo x >/only; \(wait)"),
+            (
+                [],
+                "sleep 0.2; for n in pid ipc net uts; do readlink /proc/self/ns/$n; done; ls /only 2>&1; cat /proc/[0-9]*/comm | grep -cx sh; touch /dev/shm/done"
+            ),
         ])
         let lines = outcome.output.split(separator: "\n")
-        #expect(outcome.status == 0 && lines.count >= 10, "\(outcome)")
+        #expect(outcome.status == 0 && (lines.last.flatMap { Int($0) } ?? 0) >= 2, "\(outcome)")
         #expect(lines.prefix(4) == lines.dropFirst(4).prefix(4))
         #expect(outcome.output.contains("/only: No such file"))
         try place.expectNothingLeft()
@@ -103,13 +106,14 @@ struct PodTests {
         try manifest.replacingOccurrences(of: "echo pre", with: "exit 3; echo pre").write(toFile: place.path + "/bad.json", atomically: true, encoding: .utf8)
         let failed = try place.run("d2a", "run", "--rm", "--pod-manifest=bad.json")
         #expect(failed.status == 254 && failed.errors.contains("pre-start handler"), "\(failed)")
-        #expect(failed.output == "post \n" || failed.output == "", "\(failed)")
+        #expect(failed.output == "post\n" || failed.output == "", "\(failed)")
         try place.expectNothingLeft()
     }
 
     @Test func environmentInItsOrder() throws {
         try "# comment\nA=file\nB=file\n".write(toFile: place.path + "/env", atomically: true, encoding: .utf8)
-        let outcome = try pod([(["--environment=A=app", "--environment=C=app"], "echo $A $B $C $GREETING $HOST")], "--set-env=B=set", "--set-env-file=\(place.path)/env")
+        let outcome = try pod(
+            [(["--environment=A=app", "--environment=C=app"], "echo $A $B $C $GREETING $HOST")], "--set-env=B=set", "--set-env-file=\(place.path)/env")
         #expect(outcome.output == "file set app hello\n", "\(outcome)")
         let line = "GREETING=no ONLY=host d2a run --rm --inherit-env \(id) -- sh -c 'echo $GREETING $ONLY'"
         #expect(try place.shell(line).output == "hello host\n")

@@ -17,7 +17,7 @@ struct RunTests {
     }
 
     private func sh(_ script: String, _ options: String...) throws -> Outcome {
-        try Lab.run("d2a", ["run", "--rm"] + options + [id, "--", "sh", "-c", script], environment: ["D2A_DIR": place.store])
+        try Lab.run("d2a", ["run", "--rm", id] + options + ["--", "sh", "-c", script], environment: ["D2A_DIR": place.store])
     }
 
     @Test func byPrefixByFileAndByName() throws {

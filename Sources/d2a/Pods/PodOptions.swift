@@ -3,6 +3,7 @@ import ArgumentParser
 import Files
 import Glibc
 import Pod
+import Stage1
 
 /// Options of one app, after its image.
 struct AppOptions: ParsableArguments {
@@ -173,10 +174,18 @@ struct RuntimeOptions: ParsableArguments {
     @Flag(name: .customLong("rm"), help: "Remove the pod when it has ended.") var remove = false
     @Option(help: ArgumentHelp("Wait so long between TERM and KILL where the pod is to end.", valueName: "seconds")) var stopTimeout: Int = 10
 
+    @Option(
+        help: ArgumentHelp(
+            "Who starts the apps: builtin, runc or crun; or chroot, with the host's processes, devices and rights. (default: builtin)", valueName: "kind"))
+    var stage1: Stage1Kind?
+    @Flag(help: "Tell the apps by AC_METADATA_URL where the metadata service answers them; it is started where it doesn't run.") var mdsRegister = false
+
     enum IPCMode: String, ExpressibleByArgument, CaseIterable { case auto, `private`, parent }
 
-    static let switches: Set<String> = ["interactive", "rm"]
+    static let switches: Set<String> = ["interactive", "rm", "mds-register"]
 }
+
+extension Stage1Kind: ExpressibleByArgument {}
 
 /// `NAME=VALUE`, in words and in files.
 enum EnvironmentOption {

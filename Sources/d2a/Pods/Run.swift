@@ -102,14 +102,24 @@ enum PodCommand {
     private static func processes(_ pod: PodDirectory, _ store: ImageStore, _ options: RuntimeOptions) throws -> Int32 {
         let manifest = try pod.manifest()
         let items = manifest.apps ?? []
+        if options.mdsRegister, options.net == "none" { throw ValidationError("--mds-register needs a network: the pod has none (--net=none)") }
+        let metadata = options.mdsRegister ? try pod.registerMetadata(network: nil) : nil
         if options.interactive, items.count > 1 { throw ValidationError("interactive option only supports one image") }
+        if options.stage1 == .chroot, items.count > 1 { throw ValidationError("--stage1=chroot runs pods of one app only") }
+        if options.stage1 == .chroot, options.net ?? "host" != "host" { throw ValidationError("--stage1=chroot has the host's network only") }
         let apps = try items.map { item in
+            let image = try pod.imageManifest(of: item.name)
             let streams = StreamModes(of: item).streams(isAlone: items.count == 1, interactive: options.interactive)
             let tree = try pod.tree(of: item.name)
             let root = try store.root.directory(tree ?? pod.path("rootfs", of: item.name))
             let app = try PodApp(
-                item, of: manifest, image: pod.imageManifest(of: item.name), root: root, terminal: streams.hasTerminal ? terminalKind() : nil)
-            return AppProcess(app, root: tree.map { .overlay(tree: $0) } ?? .copy, streams: streams)
+                item, of: manifest, image: image, root: root, terminal: streams.hasTerminal ? terminalKind() : nil,
+                metadata: metadata)
+            var process = AppProcess(app, root: tree.map { .overlay(tree: $0) } ?? .copy, streams: streams)
+            let (limits, ignored) = try AppLimits.of((item.app ?? image.app)?.isolators ?? [])
+            process.limits = limits
+            for name in ignored { complain("d2a: warning: the isolator \(printable(name)) of the app \(item.name) is not enforced\n") }
+            return process
         }
         return try Stage1(data: store.root, pod: pod, apps: apps, settings: options.settings(pod)).run()
     }
@@ -127,6 +137,7 @@ enum PodCommand {
 extension RuntimeOptions {
     func settings(_ pod: PodDirectory) throws -> PodSettings {
         var settings = PodSettings(hostname: hostname ?? "d2a-\(pod.uuid.prefix(8))")
+        settings.stage1 = stage1 ?? .builtin
         settings.hostIPC = ipc == .parent
         settings.removeAtEnd = remove
         settings.stopTimeout = stopTimeout * 1000

@@ -1,0 +1,71 @@
+import AppC
+import Files
+import Pod
+import RuntimeBundle
+
+/// An app that an OCI runtime is to start, inside the pod's namespaces: a bundle for it, and one for each of its handlers. The
+/// bundles share the root, which lies where the pod's own process has mounted it.
+struct RuntimeApp {
+    /// What starts each of them.
+    let arguments: [String]
+    let preStart: [String]?
+    let postStop: [String]?
+
+    /// Writes the bundles.
+    /// - Throws: `FileError`
+    init(_ process: AppProcess, of pod: PodDirectory, _ files: [(path: String, file: String)], sharesMemory: Bool, _ runtime: OCIRuntime) throws {
+        let app = process.app
+        let (podPath, directory) = (try pod.directory.absolutePath(), try pod.app(app.name))
+        let configuration = RuntimeConfiguration(process, podPath: podPath, files, sharesMemory: sharesMemory)
+        func bundle(_ name: String, _ configuration: RuntimeConfiguration) throws -> [String] {
+            let bundle = try directory.make("bundle/\(name)", mode: 0o700)
+            try RuntimeBundle.write(configuration, to: bundle)
+            return runtime.command(bundle: "\(podPath)/apps/\(app.name)/bundle/\(name)", state: "\(podPath)/runtime", id: "\(pod.uuid)-\(app.name)-\(name)")
+        }
+        func handler(_ name: String, _ words: [String]?) throws -> [String]? {
+            guard let words else { return nil }
+            // As root, with the app's surroundings.
+            var configuration = configuration
+            configuration.process.args = words
+            configuration.process.terminal = false
+            (configuration.process.user.uid, configuration.process.user.gid) = (0, 0)
+            configuration.process.capabilities = RuntimeConfiguration.Capabilities(process.limits.bounding.names, user: 0)
+            return try bundle(name, configuration)
+        }
+        arguments = try bundle("main", configuration)
+        preStart = try handler("pre-start", app.preStart)
+        postStop = try handler("post-stop", app.postStop)
+    }
+}
+
+extension RuntimeConfiguration {
+    /// The container of an app: what the built-in stage1 makes of it, but for the filter of system calls.
+    /// - Parameter podPath: the pod's directory, absolute.
+    init(_ process: AppProcess, podPath: String, _ files: [(path: String, file: String)], sharesMemory: Bool) {
+        let (app, limits) = (process.app, process.limits)
+        var inside = Process(
+            args: app.arguments, env: app.environment.map { "\($0.name)=\($0.value)" }, cwd: app.workingDirectory,
+            user: User(uid: app.user, gid: app.group, additionalGids: app.supplementaryGroups), terminal: process.hasTerminal)
+        var capabilities = Capabilities(limits.bounding.names, user: app.user)
+        if !limits.ambient.isEmpty || !limits.inheritable.isEmpty {
+            capabilities.inheritable = limits.inheritable.union(limits.ambient).names
+            capabilities.ambient = limits.ambient.names
+            if app.user != 0 { (capabilities.permitted, capabilities.effective) = (limits.ambient.names, limits.ambient.names) }
+        }
+        inside.capabilities = capabilities
+        inside.noNewPrivileges = limits.noNewPrivileges
+        inside.oomScoreAdj = limits.oomScoreAdjust
+
+        var mounts = Self.kernelMounts.filter { !sharesMemory || $0.destination != "/dev/shm" }
+        if sharesMemory { mounts.append(.bind("\(podPath)/shm", at: "/dev/shm")) }
+        mounts += files.filter { file in !app.mounts.contains { $0.path == file.path } }.map { .bind("\(podPath)/\($0.file)", at: $0.path) }
+        mounts += app.mounts.map { .bind($0.source(in: podPath), at: $0.path, readOnly: $0.readOnly, recursive: $0.recursive) }
+
+        var linux = Linux(namespaces: [Namespace("mount")], maskedPaths: Plan.maskedPaths, readonlyPaths: Plan.readOnlyPaths)
+        linux.resources = Resources(devices: Self.deviceRules)
+        // Without a terminal the console swallows what is written to it.
+        if !process.hasTerminal { linux.devices = [Device("/dev/console", 1, 3)] }
+        self.init(
+            process: inside, root: Root(path: "\(podPath)/apps/\(app.name)/rootfs", readonly: app.readOnlyRoot), hostname: nil, mounts: mounts, linux: linux)
+    }
+}
