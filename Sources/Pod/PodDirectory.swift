@@ -7,6 +7,8 @@ import Glibc
 ///     pod                   the pod manifest
 ///     pod-created           empty; its time is the pod's
 ///     pid                   of the pod's process 1, as the host sees it; its time is when the pod started
+///     stage1                who runs it
+///     metadata              what the metadata service says of it
 ///     ready                 there once every app runs
 ///     exit-status           the pod's; missing where it was killed with everything that watched it
 ///     hosts hostname resolv.conf

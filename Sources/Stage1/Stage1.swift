@@ -20,6 +20,7 @@ public struct Stage1 {
         guard (1...64).contains(name.utf8.count), !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "\n")) else {
             throw PodError.unusable(what: "host name", value: name)
         }
+        try pod.directory.file("stage1", O_WRONLY | O_CREAT | O_TRUNC).write(settings.stage1.rawValue)
         for app in apps {
             let text = app.app.environment.map { "\($0.name)=\($0.value)\0" }.joined()
             try pod.app(app.app.name).file("env", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600).write(text)

@@ -13,7 +13,11 @@ struct D2A: ParsableCommand {
         commandName: "d2a",
         abstract: "Fetch Docker and appc images and run them, without a daemon.",
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
-        subcommands: [Fetch.self, Run.self, Image.self, Cache.self, MetadataServiceCommand.self, Version.self])
+        subcommands: [
+            Fetch.self, Run.self, ListPods.self, Status.self, Logs.self, CatPodManifest.self, Enter.self, Stop.self, RemovePods.self, CollectGarbage.self,
+            Image.self,
+            Cache.self, MetadataServiceCommand.self, Version.self,
+        ])
 
     static func main() { runProgram(Self.self, arguments: words(), program: "d2a", failure: 254) }
 

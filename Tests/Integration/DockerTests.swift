@@ -40,13 +40,13 @@ struct DockerTests {
             docker2aci --quiet made.docker
             mkdir aci; tar -C aci -xpzf made-v1.aci --numeric-owner
             id=$(d2a fetch made.docker)
-            d2a run --user=0 $id -- true
+            d2a run --rm $id --user=0 -- true
             \(Self.describe)
             describe export >exported; describe aci/rootfs >converted; describe store/cas/tree/$id/rootfs >rendered
             [ $(wc -l <exported) -gt 200 ]
             diff exported converted
             diff exported rendered
-            d2a run $id >ours; docker run --rm --network none made:v1 >theirs; diff theirs ours
+            d2a run --rm $id >ours; docker run --rm --network none made:v1 >theirs; diff theirs ours
             """)
         #expect(outcome.status == 0, "\(outcome.output)\n\(outcome.errors)")
         #expect(try String(contentsOfFile: place.path + "/ours", encoding: .utf8) == "app\n/work/dir\n")

@@ -43,7 +43,7 @@ struct LayerTests {
             tar -cf odd.docker manifest.json $config 0/layer.tar
             docker2aci --quiet odd.docker
             mkdir aci && tar --delay-directory-restore --xattrs --xattrs-include='*' -C aci -xpf odd-1.aci --numeric-owner
-            id=$(d2a fetch odd.docker); d2a run $id -- /none 2>/dev/null || [ $? -eq 127 ]
+            id=$(d2a fetch odd.docker); d2a run --rm $id -- /none 2>/dev/null || [ $? -eq 127 ]
             \(Self.describe)
             describe tree >expected; describe aci/rootfs >converted; describe store/cas/tree/$id/rootfs >rendered
             [ $(wc -l <expected) -ge 7 ]

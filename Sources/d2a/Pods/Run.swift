@@ -125,7 +125,7 @@ enum PodCommand {
     }
 
     /// The kind of the person's terminal, where it is a name and nothing else.
-    private static func terminalKind() -> String {
+    static func terminalKind() -> String {
         let kind = getenv("TERM").map { String(cString: $0) } ?? ""
         let isName =
             !kind.isEmpty && kind.utf8.count <= 64

@@ -1,0 +1,44 @@
+import AppC
+import ArgumentParser
+import Diagnostics
+import Glibc
+import Pod
+import Program
+import Stage1
+import Store
+
+/// `d2a enter`: a program in a pod that runs.
+struct Enter: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a program in a pod that runs.",
+        discussion: """
+            It is run as root, with the environment and the capabilities of the app, and in the app's root. The exit status is the program's.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+    @Option(help: ArgumentHelp("In this app's root. (default: the pod's only app)", valueName: "name")) var app: String?
+    @Argument(help: ArgumentHelp("The pod's UUID, or its beginning.", valueName: "uuid")) var uuid: String
+    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The program and its arguments. (default: /bin/sh)", valueName: "command"))
+    var command: [String] = []
+
+    func run() throws {
+        try requireRoot()
+        let pod = try PodDirectory.find(uuid, in: global.store().root)
+        let apps = try pod.manifest().apps ?? []
+        guard let item = app.map({ name in apps.first { $0.name == name } }) ?? (apps.count == 1 ? apps.first : nil) else {
+            throw EntryError.whichApp(apps.map(\.name))
+        }
+        let image = try pod.imageManifest(of: item.name)
+        let (limits, _) = try AppLimits.of((item.app ?? image.app)?.isolators ?? [])
+        let entry = try Entry(pod, app: item.name, terminal: isatty(STDIN_FILENO) == 1 ? PodCommand.terminalKind() : nil, limits: limits)
+        var words = command
+        if words.first == "--" { words.removeFirst() }
+        do {
+            let code = try entry.run(words.isEmpty ? ["/bin/sh"] : words)
+            if code != 0 { throw ExitCode(code) }
+        } catch let error as Stage1Error {
+            complain(error.diagnosis.lines(program: "d2a"))
+            throw ExitCode(error.exitCode)
+        }
+    }
+}
