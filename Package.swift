@@ -82,6 +82,9 @@ let package = Package(
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CLinux"]),
         module("Pod", ["Diagnostics", "Files", "Accounts", "AppC"]),
+        // What isolators say, as filters and control groups; networks.
+        module("Isolation", ["Diagnostics", "Files", "AppC", "Pod", "CSeccomp", "CLinux"]),
+        module("Network", ["Diagnostics", "Files", "Subprocess", "AppC", "CLinux"]),
         // Pods for other runtimes than our own.
         module("RuntimeBundle", ["AppC", "Files"]),
         module("Stage1", ["Diagnostics", "Files", "Subprocess", "AppC", "Pod", "RuntimeBundle", "CLinux"]),
@@ -147,6 +150,8 @@ let package = Package(
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
         tests(
             "ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Hashing", "Reference", "Diagnostics", "Files", "Threads", "Archive", "TestSupport"]),
+        tests("IsolationTests", ["Isolation", "Pod", "AppC", "Files"]),
+        tests("NetworkTests", ["Network", "AppC", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("Integration", ["appc-probe", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]

@@ -189,7 +189,7 @@ struct ManifestValidator {
                 boolean(amount["default"], here + ".default")
                 for field in ["request", "limit"] {
                     guard let text = string(amount[field], "\(here).\(field)") else { continue }
-                    if !Quantity.isValid(text) { add("\(here).\(field)", "\"\(text)\" is not an amount such as 500m or 1G") }
+                    if Quantity(text) == nil { add("\(here).\(field)", "\"\(text)\" is not an amount such as 500m or 1G") }
                 }
                 let byDefault = amount["default"] == .bool(true)
                 if name.hasPrefix("resource/block") || name == "resource/network-bandwidth" {
@@ -219,6 +219,7 @@ struct ManifestValidator {
                         add("\(here).\(field)", "\"\(text)\" is not a part of a context")
                     }
                 }
+            case "os/linux/apparmor-profile": _ = string(object(value, here, required: ["profile"], optional: [])["profile"], here + ".profile")
             case "os/unix/sysctl": strings(value, here)
             // The spec lets runtimes ignore what they don't know.
             default: unknown.append("\(path) (\(name))")
@@ -353,19 +354,5 @@ public enum Timestamp {
         guard rest.count == 6, [0x2B, 0x2D].contains(bytes[zone]), bytes[zone + 3] == 0x3A, let hours = number(zone + 1, 2), let minutes = number(zone + 4, 2)
         else { return false }
         return hours < 24 && minutes < 60
-    }
-}
-
-/// Amounts of a resource (`ace.md#resource-isolators`): `500m`, `1G`, `2Gi`, `1e3`.
-enum Quantity {
-    static func isValid(_ text: String) -> Bool {
-        var rest = Substring(text)
-        if let sign = rest.first, "+-".contains(sign) { rest.removeFirst() }
-        let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-        guard digits.contains(where: \.isNumber), digits.filter({ $0 == "." }).count <= 1 else { return false }
-        let suffix = rest.dropFirst(digits.count)
-        if ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "K"].contains(suffix) { return true }
-        guard let first = suffix.first, "eE".contains(first) else { return false }
-        return Int(suffix.dropFirst()) != nil
     }
 }

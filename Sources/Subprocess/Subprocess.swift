@@ -29,8 +29,9 @@ public func runProgram(_ program: String, _ arguments: [String], descriptors: [a
 }
 
 /// Runs a program of PATH with its input and output in memory; standard error is ours.
+/// - Parameter environment: `NAME=VALUE` each; ours where nil.
 /// - Returns: its exit code as a shell has it, and at most 1 MiB of what it printed.
-public func runFilter(_ program: String, _ arguments: [String], input: String) throws -> (status: Int32, output: [UInt8]) {
+public func runFilter(_ program: String, _ arguments: [String], input: String, environment: [String]? = nil) throws -> (status: Int32, output: [UInt8]) {
     let (inputFile, outputFile) = (try OpenFile.inMemory(program), try OpenFile.inMemory(program))
     try inputFile.write(input)
     try inputFile.seek(to: 0)
@@ -41,8 +42,12 @@ public func runFilter(_ program: String, _ arguments: [String], input: String) t
     posix_spawn_file_actions_adddup2(&actions, outputFile.descriptor, 1)
     var words = ([program] + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
+    var variables = (environment ?? []).map { strdup($0) } + [nil]
+    defer { for variable in variables { free(variable) } }
     var pid = pid_t()
-    let code = posix_spawnp(&pid, program, &actions, nil, &words, environ)
+    let code = variables.withUnsafeMutableBufferPointer { own in
+        posix_spawnp(&pid, program, &actions, nil, &words, environment == nil ? environ : own.baseAddress)
+    }
     guard code == 0 else { throw SubprocessError.notStarted(program: program, code: code) }
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0, errno == EINTR {}

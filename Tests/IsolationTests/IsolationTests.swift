@@ -1,0 +1,145 @@
+import AppC
+import Files
+import Pod
+import Testing
+
+@testable import Isolation
+
+@Suite struct IsolationTests {
+    private func isolator(_ name: String, _ json: String) throws -> Isolator {
+        Isolator(name: name, value: try CanonicalJSON.decode(JSONValue.self, from: json.utf8))
+    }
+
+    private func isolation(_ isolators: (String, String)..., pod: Bool = false) throws -> Isolation {
+        try Isolation(isolators.map { try isolator($0.0, $0.1) }, pod: pod)
+    }
+
+    @Test func capabilities() throws {
+        #expect(try isolation().capabilities == .standard)
+        let (remove, retain) = ("os/linux/capabilities-remove-set", "os/linux/capabilities-retain-set")
+        #expect(try isolation((remove, #"{"set":["CAP_MKNOD","CAP_SYS_ADMIN"]}"#)).capabilities == Capabilities.standard.subtracting(.mknod))
+        #expect(
+            try isolation((retain, #"{"set":["CAP_NET_ADMIN"]}"#), (retain, #"{"set":["CAP_KILL"]}"#)).capabilities.names == ["CAP_KILL", "CAP_NET_ADMIN"])
+        #expect(throws: IsolationError.contradiction(retain, remove)) {
+            try isolation((retain, #"{"set":["CAP_KILL"]}"#), (remove, #"{"set":["CAP_KILL"]}"#))
+        }
+        #expect(throws: IsolationError.unknownCapability("CAP_NOTHING")) { try isolation((retain, #"{"set":["CAP_NOTHING"]}"#)) }
+        for json in [#"{"set":[]}"#, #"{"set":[1]}"#, "true", "{}"] { #expect(throws: IsolationError.self) { try isolation((retain, json)) } }
+    }
+
+    @Test func limitsAreExact() throws {
+        let limits = try isolation(
+            ("resource/memory", #"{"limit":"64Mi"}"#), ("resource/cpu", #"{"request":"10m","limit":"15m"}"#), ("os/linux/cpu-shares", "512")
+        ).resources
+        #expect(limits.memory == 64 << 20 && limits.shares == 512 && limits.weight == 20)
+        #expect(limits.quota! == (1500, 100_000))
+        func quota(_ limit: String) throws -> (used: Int64, period: Int64) {
+            try #require(try isolation(("resource/cpu", #"{"limit":"\#(limit)"}"#)).resources.quota)
+        }
+        #expect(try quota("2") == (200_000, 100_000))
+        #expect(try quota("333.33m") == (33_333, 100_000))
+        // Below what the kernel takes of the usual period a longer one serves.
+        #expect(try quota("5m") == (5000, 1_000_000))
+        #expect(try quota("1u") == (1000, 1_000_000))
+        #expect(throws: IsolationError.tooLittleMemory(bytes: 1)) { try isolation(("resource/memory", #"{"limit":"1"}"#)) }
+        #expect(throws: IsolationError.self) { try isolation(("resource/memory", #"{"limit":"-5M"}"#)) }
+        #expect(throws: IsolationError.twice(isolator: "os/linux/cpu-shares")) { try isolation(("os/linux/cpu-shares", "2"), ("os/linux/cpu-shares", "3")) }
+    }
+
+    @Test func whatIsNotEnforcedIsSaid() throws {
+        let unenforced = try isolation(
+            ("resource/block-iops", #"{"default":true,"limit":"10"}"#), ("example.com/own", "1"), ("os/linux/no-new-privileges", "true"),
+            ("os/linux/apparmor-profile", #"{"profile":"p"}"#)
+        )
+        #expect(unenforced.unenforced == ["resource/block-iops", "example.com/own", "os/linux/apparmor-profile"])
+        #expect(unenforced.noNewPrivileges)
+        let pod = try isolation(("os/unix/sysctl", #"{"kernel.shmmax":"5","kernel.core_pattern":"|/x","net.core.somaxconn":"9","net../x":"1"}"#), pod: true)
+        #expect(pod.sysctl.map(\.key) == ["kernel.shmmax", "net.core.somaxconn"])
+        #expect(pod.unenforced == ["os/unix/sysctl kernel.core_pattern", "os/unix/sysctl net../x"])
+    }
+
+    @Test func policies() throws {
+        func policy(_ name: String, _ json: String) throws -> SystemCallPolicy { try isolation(("os/linux/seccomp-\(name)-set", json)).systemCalls }
+        #expect(try isolation().systemCalls == .standard)
+        #expect(try policy("retain", #"{"set":["@appc.io/all","read"]}"#) == .all)
+        #expect(try policy("retain", #"{"set":["@appc.io/empty"]}"#) == .only([], errno: nil, newer: false))
+        #expect(try policy("remove", #"{"set":["@appc.io/empty","read"]}"#) == .standard)
+        #expect(try policy("remove", #"{"set":["@appc.io/all"],"errno":"EPERM"}"#) == .only([], errno: "EPERM", newer: false))
+        #expect(try policy("remove", #"{"set":["read"],"errno":""}"#) == .allBut(["read"], errno: nil))
+        guard case .only(let names, _, true) = try policy("retain", #"{"set":["@rkt/default-whitelist"]}"#) else { throw IsolationError.filter(code: 0) }
+        #expect(names.contains("statx") && names.contains("rseq") && names.contains("socket") && !names.contains("mount"))
+        #expect(throws: IsolationError.unknownCall("@other/set")) { try policy("retain", #"{"set":["@other/set"]}"#) }
+    }
+
+    @Test func everySetCompiles() throws {
+        let names = [
+            "@docker/default-whitelist", "@docker/default-blacklist", "@rkt/default-whitelist", "@rkt/default-blacklist", "@systemd/clock",
+            "@systemd/default-whitelist", "@systemd/mount", "@systemd/network-io", "@systemd/obsolete", "@systemd/privileged", "@systemd/process",
+            "@systemd/raw-io",
+        ]
+        for name in names {
+            for mode in ["retain", "remove"] {
+                let policy = try isolation(("os/linux/seccomp-\(mode)-set", #"{"set":["\#(name)"],"errno":"ENOTSUP"}"#)).systemCalls
+                let program = try SystemCallFilter.program(policy, capabilities: .standard)
+                #expect((program?.count ?? 0) > 64, "\(name)")
+            }
+        }
+        #expect(throws: IsolationError.unknownCall("no_such_call")) {
+            try SystemCallFilter.program(.only(["no_such_call"], errno: nil, newer: false), capabilities: .standard)
+        }
+        #expect(throws: IsolationError.unknownErrno("ENOTHING")) {
+            try SystemCallFilter.program(.only(["read"], errno: "ENOTHING", newer: false), capabilities: .standard)
+        }
+        #expect(ErrorNumber.named("EHWPOISON") == 133 && ErrorNumber.named("ENOTSUP") == 95 && ErrorNumber.named("EPERM") == 1)
+    }
+
+    @Test func filtersAreKept() throws {
+        let path = "/tmp/d2a-filters-\(UInt64.random(in: 0...UInt64.max))"
+        let cache = try Directory.make(path)
+        defer { try? Directory.open("/tmp").removeTree(String(path.dropFirst(5))) }
+        let made = try SystemCallFilter.program(.standard, capabilities: .standard, cache: cache)
+        let directory = try cache.directory("filters")
+        let name = try #require(try directory.names().first)
+        #expect(try SystemCallFilter.program(.standard, capabilities: .standard, cache: cache) == made)
+        // More rights are another filter, and a file that isn't ours alone, or is for another key, is none.
+        #expect(try SystemCallFilter.program(.standard, capabilities: Capabilities(rawValue: ~0), cache: cache) != made)
+        let names = try directory.names()
+        #expect(names.count == 2)
+        let other = try #require(names.first { $0 != name })
+        try directory.rename(other, to: directory, as: name)
+        #expect(try SystemCallFilter.program(.standard, capabilities: .standard, cache: cache) == made)
+    }
+
+    // MARK: Control groups
+
+    @Test func layouts() {
+        let mounts1 = """
+            31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+            32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime - cgroup cgroup rw,cpu,cpuacct
+            35 31 0:32 /docker/x /sys/fs/cgroup/memory rw,relatime shared:3 - cgroup cgroup rw,memory
+            41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+            """
+        let groups1 = "9:name=systemd:/\n4:memory:/docker/x/inner\n1:cpu,cpuacct:/own\n0::/\n"
+        let hybrid = ControlGroupLayout(mounts: mounts1, groups: groups1, isRoot: true) { _ in "" }
+        #expect(hybrid.version1["cpu"] == "/sys/fs/cgroup/cpu,cpuacct/own")
+        #expect(hybrid.version1["memory"] == "/sys/fs/cgroup/memory/inner")
+        #expect(hybrid.version2 == "/sys/fs/cgroup/unified" && hybrid.version2Controllers.isEmpty)
+
+        let mounts2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+        let groups2 = "0::/user.slice/user-1000.slice/user@1000.service/app.slice\n"
+        let root = ControlGroupLayout(mounts: mounts2, groups: groups2, isRoot: true) { $0 == "/sys/fs/cgroup" ? "cpuset cpu io memory pids\n" : "" }
+        #expect(root.version1.isEmpty && root.version2 == "/sys/fs/cgroup" && root.version2Controllers.contains("memory"))
+        let user = ControlGroupLayout(mounts: mounts2, groups: groups2, isRoot: false) { _ in "memory pids" }
+        #expect(user.version2 == "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice")
+    }
+
+    @Test func whatNoControllerEnforcesIsSaid() throws {
+        var groups = PodControlGroups(ControlGroupLayout(mounts: "", groups: "", isRoot: true) { _ in "" }, uuid: "u")
+        var limits = ResourceLimits()
+        (limits.memory, limits.shares) = (1 << 20, 5)
+        try groups.makePod(limits, appsHaveLimits: true, devices: [])
+        #expect(try groups.makeApp("a", limits).isEmpty)
+        #expect(groups.unenforced == ["resource/memory", "resource/cpu", "resource/memory", "resource/cpu"])
+        #expect(groups.directories.isEmpty && groups.joined.isEmpty)
+    }
+}
