@@ -119,15 +119,17 @@ extension RegistryAccess {
 struct RenderHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "render")
 
-    @Argument(help: "How many ACIs there are.") var count: Int32 = 1
+    @Option(help: "For each ACI, how many, itself first, are it and what it depends on.") var spans: String
 
     func run() throws {
+        let spans = spans.split(separator: ",").compactMap { Int($0) }
+        let count = Int32(spans.count)
         system_die_with_parent()
         system_no_new_privileges()
         try Renderer.confine(to: Directory(descriptor: 3 + count, path: "the store"))
         try Sandbox(
             writing: [Directory.open("/")], capabilities: [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
         ).enter()
-        try Renderer.render((0..<count).map { OpenFile(descriptor: 3 + $0, path: "the image") })
+        try Renderer.render((0..<count).map { (OpenFile(descriptor: 3 + $0, path: "the image"), spans[Int($0)]) })
     }
 }

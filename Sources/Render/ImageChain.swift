@@ -9,8 +9,14 @@ import Squash
 struct ImageChain: LayerProvider {
     /// The lowest first.
     private let images: [OpenFile]
+    /// For each, the lowest of those that it is built on, or itself.
+    private let lowest: [Int]
 
-    init(_ images: [OpenFile]) { self.images = images }
+    /// - Parameter images: the upper ones first, and for each how many, it first, are it and what it is built on.
+    init(_ images: [(file: OpenFile, span: Int)]) {
+        self.images = images.reversed().map(\.file)
+        lowest = images.reversed().enumerated().map { max(0, $0 - $1.span + 1) }
+    }
 
     var layerCount: Int { images.count }
     var dialect: Dialect { .image }
@@ -18,10 +24,10 @@ struct ImageChain: LayerProvider {
 
     func open(_ layer: Int, checked: Bool) throws -> any ByteSource { try Decompressor.open(bytes(layer)) }
 
-    func whitelist(_ layer: Int) throws -> [[UInt8]]? {
+    func whitelist(_ layer: Int) throws -> Whitelist? {
         let manifest = try ManifestReader.image(ACIFile.manifest(bytes(layer))).manifest
         guard let paths = manifest.pathWhitelist, !paths.isEmpty else { return nil }
-        return paths.map { Array($0.utf8.drop { $0 == UInt8(ascii: "/") }) }
+        return Whitelist(paths: paths.map { Array($0.utf8.drop { $0 == UInt8(ascii: "/") }) }, lowest: lowest[layer])
     }
 
     /// Whether what is to be seen is simply what stands in the one image.

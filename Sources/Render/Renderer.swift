@@ -34,10 +34,11 @@ public final class Renderer {
 
     /// Unpacks what a chain of images shows into `rootfs` in the working directory, with owners, modes, times and those extended
     /// attributes that carry meaning inside an image.
-    /// - Parameter images: the image, and then those below it, which it depends on, one after the other.
+    /// - Parameter images: the image, and then those below it, which it depends on; with each how many, it first, are it and those it
+    ///   depends on.
     /// - Throws: ``RenderError``, `ManifestError`, `ACIError`.
-    public static func render(_ images: [OpenFile]) throws {
-        let chain = ImageChain(images.reversed())
+    public static func render(_ images: [(file: OpenFile, span: Int)]) throws {
+        let chain = ImageChain(images)
         let renderer = Renderer()
         do {
             if try chain.isPlain() {

@@ -51,7 +51,7 @@ struct Flattening {
         var hidden = 0
         /// Layers with a lower number show nothing below this path.
         var hiddenBelow = 0
-        /// How many of the whitelists so far have this path, one after the other.
+        /// How many of the whitelists that hold have this path, one after the other.
         var allowed = 0
     }
 
@@ -63,8 +63,8 @@ struct Flattening {
     private let dialect: Dialect
     private let mayOverturn: Bool
     private(set) var layer: Int
-    /// How many of the layers so far had a whitelist.
-    private var whitelists = 0
+    /// The whitelists that hold for the current layer, the upper one first: how far down, and what they allowed beyond those above.
+    private var whitelists: [(lowest: Int, nodes: [Int])] = []
     private var ordinal = 0
 
     /// - Parameter mayOverturn: false where every placement is written at once; then ``Overturned`` is thrown.
@@ -82,19 +82,28 @@ struct Flattening {
     // MARK: Visiting
 
     /// What the current layer, which was not visited yet, and those below it show at most.
-    mutating func beginLayer(whitelist: [[UInt8]]?) throws {
+    mutating func beginLayer(whitelist: Whitelist?) throws {
+        while let last = whitelists.last, layer < last.lowest {
+            for node in last.nodes { nodes[node].allowed -= 1 }
+            whitelists.removeLast()
+        }
+        nodes[Self.root].allowed = whitelists.count
         guard let whitelist else { return }
         var paths: Set<EntryPath> = []
-        for text in whitelist {
+        var allowed: [Int] = []
+        for text in whitelist.paths {
             guard !text.isEmpty, let path = try? EntryPath(text) else { continue }
             if links.areWanted { paths.insert(path) }
             // What an upper whitelist lacks is not looked at again: memory grows with the first one only.
-            guard let node = whitelists == 0 ? path.components.reduce(Self.root, { child($1, of: $0) }) : Self.find(path, nodes) else { continue }
-            if nodes[node].allowed == whitelists { nodes[node].allowed += 1 }
+            guard let node = whitelists.isEmpty ? path.components.reduce(Self.root, { child($1, of: $0) }) : Self.find(path, nodes) else { continue }
+            guard nodes[node].allowed == whitelists.count, node != Self.root else { continue }
+            nodes[node].allowed += 1
+            allowed.append(node)
         }
-        whitelists += 1
-        nodes[Self.root].allowed = whitelists
-        links.sawWhitelist(paths)
+        whitelists.append((whitelist.lowest, allowed))
+        nodes[Self.root].allowed = whitelists.count
+        // Below where it ends a file may be found yet.
+        if whitelist.lowest == 0 { links.sawWhitelist(paths) }
     }
 
     /// The next entry of the current layer.
@@ -232,7 +241,7 @@ struct Flattening {
         return complete && layer >= nodes[chain.last!].hidden && isAllowed(chain.last!) ? chain : nil
     }
 
-    private func isAllowed(_ node: Int) -> Bool { nodes[node].allowed == whitelists }
+    private func isAllowed(_ node: Int) -> Bool { nodes[node].allowed == whitelists.count }
 
     /// The nodes along a path as far as upper layers let the current one show anything.
     private mutating func visibleChain(_ path: EntryPath) -> (chain: [Int], complete: Bool) {

@@ -14,13 +14,23 @@ public protocol LayerProvider {
     func members(_ layer: Int) throws -> (any MemberReader)?
     /// What names of the layers' members mean.
     var dialect: Dialect { get }
-    /// The only paths, without a slash at either end, that a layer and those below it show; nil for all. The root is always shown.
-    func whitelist(_ layer: Int) throws -> [[UInt8]]?
+    /// What a layer and those below it show at most; nil for all.
+    func whitelist(_ layer: Int) throws -> Whitelist?
+}
+
+/// The only paths that some layers show. The root is always shown.
+public struct Whitelist: Sendable {
+    /// Without a slash at either end.
+    public var paths: [[UInt8]]
+    /// The lowest layer that it holds for. Whitelists of lower layers reach no further down than those above them, or begin below.
+    public var lowest: Int
+
+    public init(paths: [[UInt8]], lowest: Int = 0) { (self.paths, self.lowest) = (paths, lowest) }
 }
 
 extension LayerProvider {
     public var dialect: Dialect { .layer }
-    public func whitelist(_ layer: Int) -> [[UInt8]]? { nil }
+    public func whitelist(_ layer: Int) -> Whitelist? { nil }
     public func members(_ layer: Int) throws -> (any MemberReader)? { nil }
 }
 

@@ -4,17 +4,18 @@ import Files
 import Glibc
 import Reference
 
-/// The content-addressed store on disk.
+/// The content-addressed store on disk (docs/store.md).
 ///
 ///     cas/blob/sha512/ab/sha512-ab…       the uncompressed tar of an ACI
 ///     cas/blob/sha256/66/sha256-66…       the same file, by the name Rocket 0.1 gave it
 ///     cas/imageManifest/sha512/ab/…       its manifest
-///     cas/image/sha512-….json             what is known of it; where this exists, the image is complete
+///     cas/image/sha512-….json             what is known of it; where this exists, the image is complete. Its time is that of the last use
 ///     cas/name/REGISTRY/REPO/@TAG         the ID of what a Docker name was fetched as
 ///     cas/tree/sha512-…/rootfs            rendered, ready to run
+///     cas/lock                            held for an instant by who adds, opens or removes images
 ///     tmp/                                work under way; whatever nobody has locked is left over
 ///
-/// Every file appears by a rename when it is whole and durable, so that readers need no lock.
+/// Every file appears by a rename or a link when it is whole and durable.
 public final class ImageStore: Sendable {
     /// The data directory.
     public let root: Directory
@@ -24,6 +25,24 @@ public final class ImageStore: Sendable {
     public init(path: String) throws(FileError) {
         root = try Directory.make(path)
         cas = try root.make("cas")
+    }
+
+    /// The part of the store in which there is a record, an ID's first digits, and its name.
+    static func path(_ id: ImageID) -> String { "\(id.algorithm.rawValue)/\(id.hex.prefix(2))/\(id)" }
+
+    // MARK: Locks
+
+    /// Runs `body` while nobody adds or removes images, or, where `exclusive`, while nobody else looks either. The kernel ends the
+    /// lock of a process that dies.
+    func locked<T>(exclusive: Bool, _ body: () throws -> T) throws -> T {
+        let lock: OpenFile
+        do { lock = try cas.file("lock", exclusive ? O_RDWR | O_CREAT : O_RDONLY | O_CREAT) } catch {
+            // Somebody who may only read sees what is there; at worst an image goes while it is opened.
+            guard !exclusive, error.code == EACCES || error.code == EROFS else { throw error }
+            return try body()
+        }
+        _ = try lock.lock(exclusive: exclusive)
+        return try withExtendedLifetime(lock) { try body() }
     }
 
     // MARK: Looking up
@@ -38,14 +57,25 @@ public final class ImageStore: Sendable {
         return record
     }
 
-    private func record(file name: String) throws -> ImageRecord? {
+    func record(file name: String) throws -> ImageRecord? {
         let directory = try cas.make("image")
         let file: OpenFile
         do { file = try directory.file(name) } catch { if error.code == ENOENT { return nil } else { throw error } }
-        guard let record = try? CanonicalJSON.decode(ImageRecord.self, from: file.readAll(limit: 16 << 20)), ImageID(record.id) != nil else {
+        guard var record = try? CanonicalJSON.decode(ImageRecord.self, from: file.readAll(limit: 16 << 20)), ImageID(record.id) != nil else {
             throw StoreError.damaged(path: file.path)
         }
+        record.lastUse = try file.status().st_mtim.tv_sec
         return record
+    }
+
+    /// Opens an image, and notes that it is used.
+    public func open(_ id: ImageID) throws -> StoredImage { try locked(exclusive: false) { try openLocked(id) } }
+
+    func openLocked(_ id: ImageID) throws -> StoredImage {
+        let record = try record(id)
+        // Who may only read leaves no trace.
+        utimensat(try cas.make("image").descriptor, "\(id).json", nil, AT_SYMLINK_NOFOLLOW)
+        return StoredImage(id: id, record: record, manifest: try manifest(id), blob: try blob(id))
     }
 
     /// The image whose ID, by SHA-512 or SHA-256, begins as given.
@@ -79,8 +109,30 @@ public final class ImageStore: Sendable {
     }
 
     /// A component of a repository never begins with `@`, so names and directories can't meet.
-    private static func namePath(_ reference: ImageReference) -> (directory: String, file: String) {
+    static func namePath(_ reference: ImageReference) -> (directory: String, file: String) {
         ("\(reference.registry)/\(reference.repository)", "@" + reference.manifestReference)
+    }
+
+    /// The image with a manifest of this name and these labels. Where no version is asked for, what discovery once gave to somebody
+    /// who asked for none goes first; then what was fetched last.
+    public func resolve(name: String, labels: [NamedValue]) throws -> ImageID? {
+        let wantsVersion = labels.contains { $0.name == "version" }
+        let best = try images().filter { $0.name == name && $0.has(labels) }.max {
+            let left = (!wantsVersion && $0.latest == true ? 1 : 0, $0.importTime, $0.id)
+            let right = (!wantsVersion && $1.latest == true ? 1 : 0, $1.importTime, $1.id)
+            return left < right
+        }
+        return best.flatMap { ImageID($0.id) }
+    }
+
+    /// The image that was last fetched from a URL.
+    public func resolve(url: String) throws -> (id: ImageID, remote: RemoteCopy)? {
+        var best: (id: ImageID, remote: RemoteCopy)?
+        for record in try images() {
+            guard let remote = record.remotes?.first(where: { $0.url == url }), let id = ImageID(record.id) else { continue }
+            if best.map({ $0.remote.downloadTime <= remote.downloadTime }) ?? true { best = (id, remote) }
+        }
+        return best
     }
 
     public func manifest(_ id: ImageID) throws -> ImageManifest {
@@ -93,46 +145,4 @@ public final class ImageStore: Sendable {
 
     /// The uncompressed tar.
     public func blob(_ id: ImageID) throws -> OpenFile { try cas.file("blob/\(Self.path(id))") }
-
-    static func path(_ id: ImageID) -> String { "\(id.algorithm.rawValue)/\(id.hex.prefix(2))/\(id)" }
-
-    // MARK: Adding
-
-    /// Makes a blob that lies in a workspace part of the store. What is there already stays as it is.
-    ///
-    /// - Parameter name: the Docker name it came by, if any, which leads to it from now on.
-    public func add(_ record: ImageRecord, manifest: [UInt8], blob: OpenFile, from workspace: Workspace, name: ImageReference?) throws {
-        guard let id = ImageID(record.id), let sha256 = ImageID(record.sha256) else { throw StoreError.damaged(path: blob.path) }
-        fchown(blob.descriptor, geteuid(), getegid())
-        fchmod(blob.descriptor, 0o644)
-        try blob.sync()
-        let directory = try cas.make("blob/sha512/\(id.hex.prefix(2))")
-        if !directory.exists(id.description) {
-            try workspace.directory.rename(Workspace.blobName, to: directory, as: id.description)
-            try directory.sync()
-        }
-        let other = try cas.make("blob/sha256/\(sha256.hex.prefix(2))")
-        if linkat(directory.descriptor, id.description, other.descriptor, sha256.description, 0) != 0, errno != EEXIST {
-            throw FileError("link", "\(other.path)/\(sha256)")
-        }
-        try cas.make("imageManifest/sha512/\(id.hex.prefix(2))").write(manifest, atomicallyTo: id.description)
-        let records = try cas.make("image")
-        if !records.exists("\(id).json") { try records.write(CanonicalJSON.encode(record), atomicallyTo: "\(id).json") }
-        if let name {
-            let (path, file) = Self.namePath(name)
-            try cas.make("name/" + path).write(Array(id.description.utf8), atomicallyTo: file)
-        }
-    }
-
-    // MARK: Removing
-
-    /// Removes an image: first the record, so that nobody finds half of it.
-    public func remove(_ id: ImageID) throws {
-        let record = try record(id)
-        try cas.make("image").remove("\(id).json")
-        try cas.make("imageManifest/sha512/\(id.hex.prefix(2))").remove(id.description)
-        if let sha256 = ImageID(record.sha256) { try cas.make("blob/sha256/\(sha256.hex.prefix(2))").remove(sha256.description) }
-        try cas.make("blob/sha512/\(id.hex.prefix(2))").remove(id.description)
-        try cas.make("tree").removeTree(id.description)
-    }
 }

@@ -25,7 +25,7 @@ struct Fetch: ParsableCommand {
 
     func run() throws {
         let store = try global.store()
-        for image in images { print(try store.fetch(image, options)) }
+        for image in images { print(try store.fetch(image, options).id) }
     }
 }
 
@@ -84,7 +84,7 @@ extension ImageStore {
     /// Lets the helper fetch and convert an image, and keeps what it made.
     ///
     /// The helper gets a file to write, a pipe to report by and a directory for temporary files, and no path of the store.
-    func fetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
+    func fetch(_ image: String, _ options: FetchOptions) throws -> StoredImage {
         let location = try ImageLocation(image)
         let opened = try location.open()
         let workspace = try Workspace(self)
@@ -115,11 +115,8 @@ extension ImageStore {
         } catch {
             throw StoreError.damaged(path: "the helper's report")
         }
-        guard let id = ImageID(result.id) else { throw StoreError.damaged(path: "the helper's report") }
-        let record = ImageRecord(
-            id: result.id, sha256: result.sha256, name: manifest.name, version: manifest.label("version"), size: try blob.size(), importTime: time(nil))
-        try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: location.reference)
-        return id
+        let record = ImageRecord(id: result.id, sha256: result.sha256, manifest: manifest, size: try blob.size(), importTime: time(nil))
+        return try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: location.reference)
     }
 }
 

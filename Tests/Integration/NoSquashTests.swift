@@ -7,7 +7,7 @@ struct NoSquashTests {
     /// `render DIRECTORY ACI…`, the uppermost first; `tree DIRECTORY` prints a hash of all that is known of the files in it.
     private static let functions = """
         render() {
-            local directory=$1 number=3 command="d2a-image render $(($# - 1))"; shift; mkdir $directory
+            local directory=$1 number=3 command="d2a-image render --spans=$(seq -s, $(($# - 1)) -1 1)"; shift; mkdir $directory
             for file in "$@"; do command+=" $number<$file"; number=$((number + 1)); done
             eval "$command $number<$directory"
         }

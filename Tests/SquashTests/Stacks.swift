@@ -35,7 +35,10 @@ struct Stack: LayerProvider {
     }
 
     var dialect: Dialect { whitelists == nil ? .layer : .image }
-    func whitelist(_ layer: Int) -> [[UInt8]]? { whitelists?[layer] }
+    func whitelist(_ layer: Int) -> Whitelist? {
+        guard let paths = whitelists?[layer] else { return nil }
+        return Whitelist(paths: paths)
+    }
 
     var layerCount: Int { tars.count }
     func servedSize(_ layer: Int) -> Int { tars[layer].count }

@@ -21,7 +21,7 @@ import Testing
             let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT)
             try blob.write("tar of \(start)")
             let manifest = try CanonicalJSON.encode(ImageManifest(name: "a/\(start)"))
-            let record = ImageRecord(id: id, sha256: sha256, name: "a/\(start)", version: "1", size: 10, importTime: 1)
+            let record = ImageRecord(id: id, sha256: sha256, manifest: ImageManifest(name: "a/\(start)"), size: 10, importTime: 1)
             try store.add(record, manifest: manifest, blob: blob, from: workspace, name: name.map { try ImageReference($0) })
             return ImageID(id)!
         }
@@ -57,12 +57,12 @@ import Testing
         let fixture = try Fixture()
         let id = try fixture.add("ab12", name: "localhost/x")
         let other = try fixture.add("cd34")
-        _ = try fixture.store.tree(id) { _, directory in _ = try directory.make("rootfs") }
+        _ = try fixture.store.tree([id]) { _ = try $0.make("rootfs") }
         try fixture.store.remove(id)
         #expect(try fixture.store.images().map(\.id) == [other.description])
         #expect(try fixture.store.resolve(ImageReference("localhost/x")) == nil)
         let left = FileManager.default.enumerator(atPath: fixture.path + "/cas")!.allObjects as! [String]
-        #expect(left.filter { $0.contains("ab12") && !$0.hasPrefix("treelocks") } == [])
+        #expect(left.filter { $0.contains("ab12") && !$0.hasPrefix("name") } == [])
     }
 
     @Test func aTreeIsMadeOnceAndWhole() throws {
@@ -70,16 +70,16 @@ import Testing
         let fixture = try Fixture()
         let id = try fixture.add("ab12")
         #expect(throws: Broken.self) {
-            try fixture.store.tree(id) { _, directory in
-                _ = try directory.make("rootfs/half")
+            try fixture.store.tree([id]) {
+                _ = try $0.make("rootfs/half")
                 throw Broken()
             }
         }
         var made = 0
         for _ in 0..<2 {
-            let tree = try fixture.store.tree(id) { _, directory in
+            let tree = try fixture.store.tree([id]) {
                 made += 1
-                _ = try directory.make("rootfs/bin")
+                _ = try $0.make("rootfs/bin")
             }
             #expect(try tree.directory.names() == ["bin"])
         }

@@ -11,14 +11,14 @@ import Store
 /// A pod as the command line asks for it, with its images found.
 struct PodRequest {
     private var manifest = PodManifest()
-    private let images: [ImageID]
+    private let images: [StoredImage]
 
     /// Reads the options, and fetches what isn't in the store.
     init(_ options: PodOptions, _ apps: [AppWords], _ fetching: FetchOptions, _ store: ImageStore) throws {
         if let file = options.podManifest {
             guard apps.isEmpty else { throw ValidationError("conflicting flags set with --pod-manifest (see --help)") }
             manifest = try ManifestReader.pod(OpenFile.open(file).readAll(limit: 16 << 20)).manifest
-            images = try (manifest.apps ?? []).map { app in try store.resolve(ImageIDPrefix(wholeOrBeginning: app.image.id, of: app.name)) }
+            images = try (manifest.apps ?? []).map { app in try store.open(store.resolve(ImageIDPrefix(wholeOrBeginning: app.image.id, of: app.name))) }
             guard !images.isEmpty else { throw ValidationError("the pod manifest has no apps") }
             return
         }
@@ -28,18 +28,17 @@ struct PodRequest {
         // All options before the first image: what makes no sense must not cost a download.
         let changes = try apps.map { try AppOptions.parse($0.options).changes(arguments: $0.arguments, pod: defaults) }
         images = try apps.map { try store.findOrFetch($0.image, fetching) }
-        manifest.apps = try zip(images, changes).map { id, changes in try PodManifestApp(store.manifest(id), id: id.description, changes: changes) }
+        manifest.apps = try zip(images, changes).map { try PodManifestApp($0.manifest, id: $0.id.description, changes: $1) }
         manifest.ports = try options.port.map { try PodPort(argument: $0) }
         try manifest.checkNames()
     }
 
     /// Renders the images and fills the pod's directory.
     func prepare(_ pod: PodDirectory, _ store: ImageStore, overlay: Bool) throws {
-        let rendered = try images.map { id in
-            let tree = try store.tree(id) { blob, directory in try Helper.run(["render"], descriptors: [blob, directory]) }
-            return RenderedImage(id: id.description, manifest: try store.manifest(id), root: tree.directory, path: tree.path)
-        }
-        let (_, implicit) = try pod.prepare(manifest, images: rendered, overlay: overlay)
+        let trees = try images.map { try store.tree(of: $0) }
+        let rendered = zip(images, trees).map { RenderedImage(id: $0.id.description, manifest: $0.manifest, root: $1.directory, path: $1.path) }
+        // Until the pod's directory names them, nothing but their locks keeps the trees.
+        let (_, implicit) = try withExtendedLifetime(trees) { try pod.prepare(manifest, images: rendered, overlay: overlay) }
         for volume in implicit {
             complain(
                 """

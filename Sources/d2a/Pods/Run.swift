@@ -169,9 +169,9 @@ func requireRoot() throws(NotRoot) { if geteuid() != 0 { throw NotRoot() } }
 
 extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
-    func findOrFetch(_ image: String, _ options: FetchOptions) throws -> ImageID {
-        if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
+    func findOrFetch(_ image: String, _ options: FetchOptions) throws -> StoredImage {
+        if let prefix = ImageIDPrefix(image) { return try open(resolve(prefix)) }
         guard let reference = try ImageLocation(image).reference else { return try fetch(image, options) }
-        return try resolve(reference) ?? fetch(image, options)
+        return try resolve(reference).map { try open($0) } ?? fetch(image, options)
     }
 }
