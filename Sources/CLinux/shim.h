@@ -140,15 +140,8 @@ static inline void system_copy_attributes(int from, int to) {
 /* Copies bytes from one file's position to another's, without reading them where the file system can. */
 static inline ssize_t system_copy_range(int from, int to, size_t count) { return syscall(SYS_copy_file_range, from, 0, to, 0, count, 0); }
 
-/* Enters the namespaces of a process but its user namespace: this process all, its children those of processes too. */
-static inline int system_enter_namespaces(int process) {
-    int descriptor = (int)syscall(SYS_pidfd_open, process, 0);
-    if (descriptor < 0) return -1;
-    /* NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWPID, NEWNET */
-    int result = (int)syscall(SYS_setns, descriptor, 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000);
-    close(descriptor);
-    return result;
-}
+/* A descriptor of a process, which names no other when its number is used again. */
+static inline int system_open_process(int process) { return (int)syscall(SYS_pidfd_open, process, 0); }
 
 /* Moves this thread to a new network namespace, with loopback. */
 static inline int system_make_network(void) {

@@ -1,3 +1,4 @@
+import AppC
 import CLinux
 import Files
 import Glibc
@@ -6,52 +7,43 @@ import Subprocess
 
 /// A program that is run in a pod that runs already, with the environment and the capabilities of one of its apps.
 public struct Entry {
-    private let process: Int32
-    private let environment: [String]
-    private let limits: AppLimits
+    private let plan: Plan
 
     /// - Parameters:
+    ///   - arguments: a program and its arguments; one without a slash is looked for in the app's `PATH`.
     ///   - terminal: the kind of the caller's terminal, where it has one.
-    ///   - limits: those of the app.
+    ///   - limits: those of the app. What the pod holds is a stranger's: a program of it gets no more than the app has.
     /// - Throws: ``EntryError``, `FileError`.
-    public init(_ pod: PodDirectory, app: String, terminal: String?, limits: AppLimits) throws {
-        guard try pod.state() == .running, let pid = pod.number("apps/\(app)/pid") else { throw EntryError.notRunning(uuid: pod.uuid) }
+    public init(_ pod: PodDirectory, app: String, arguments: [String], terminal: String?, limits: AppLimits) throws {
+        guard let pid = pod.number("apps/\(app)/pid"), case let descriptor = system_open_process(Int32(pid)), descriptor >= 0 else {
+            throw EntryError.notRunning(uuid: pod.uuid)
+        }
+        let process = OpenFile(descriptor: descriptor, path: "the app's process")
+        // Only now: as long as the pod runs, the number is no other's.
+        guard try pod.state() == .running else { throw EntryError.notRunning(uuid: pod.uuid) }
         if let kind = pod.stage1(), kind == .runc || kind == .crun { throw EntryError.foreign(kind) }
-        process = Int32(pid)
         let bytes = try pod.directory.directory("apps/\(app)").file("env").readAll(limit: 16 << 20)
-        environment = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) } + (terminal.map { ["TERM=\($0)"] } ?? [])
-        self.limits = limits
+        var environment = bytes.split(separator: 0).map { entry in
+            let parts = entry.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            return NamedValue(name: String(decoding: parts[0], as: UTF8.self), value: parts.count > 1 ? String(decoding: parts[1], as: UTF8.self) : "")
+        }
+        if let terminal { environment = environment.filter { $0.name != "TERM" } + [NamedValue(name: "TERM", value: terminal)] }
+        var limits = limits
+        limits.bounding = limits.bounding.intersection(.own())
+        plan = try Plan(entering: process, arguments: arguments, environment: environment, limits: limits)
     }
 
-    /// Enters the pod, for good, runs the program as root in `/`, and waits for it.
+    /// Runs the program as root in `/`, and waits for it. d2a itself never enters: a pod could reach its file (CVE-2019-5736).
     /// - Returns: its exit code, or 128 and the signal that ended it.
-    /// - Throws: ``Stage1Error``
-    public func run(_ arguments: [String]) throws -> Int32 {
-        let own = Capabilities.own()
-        guard system_enter_namespaces(process) == 0, chdir("/") == 0 else { throw Stage1Error.setup(what: "can't enter the pod", code: errno) }
-        // What the pod holds is a stranger's: it gets no more than the app has.
-        guard system_keep_capabilities(limits.bounding.intersection(own).rawValue) == 0 else {
-            throw Stage1Error.setup(what: "can't limit the capabilities", code: errno)
-        }
-        if limits.noNewPrivileges { system_no_new_privileges() }
+    /// - Throws: ``Stage1Error``, `SubprocessError`, `FileError`.
+    public func run() throws -> Int32 {
         // ^C is for the program.
         for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var all = sigset_t()
-        sigfillset(&all)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
-        // A program without a slash is looked for in this process's PATH, which is the app's from now on.
-        clearenv()
-        for variable in environment { putenv(strdup(variable)) }
-        var words = arguments.map { strdup($0) } + [nil]
-        var pid = pid_t()
-        let code = posix_spawnp(&pid, arguments[0], nil, &attributes, &words, environ)
-        guard code == 0 else { throw Stage1Error.notExecuted(program: arguments[0], code: code) }
+        let nothing = try OpenFile.open("/dev/null")
+        let (child, report) = try Stage1.launch("enter", plan, data: nothing, directory: nothing)
         var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        if case .failure(let error) = Message(from: report) { throw error }
         return exitCode(status)
     }
 }

@@ -1,5 +1,6 @@
 import AppC
 import Files
+import Glibc
 import Pod
 import RuntimeBundle
 
@@ -65,6 +66,16 @@ struct Plan {
         step("descriptors", String(descriptors.count + Self.firstDescriptor - 3))
     }
 
+    /// The steps of one more program in a pod that runs.
+    /// - Parameter process: a pidfd of the app that it joins.
+    init(entering process: any DescriptorOwner, arguments: [String], environment: [NamedValue], limits: AppLimits) throws {
+        step("enter", number(of: process))
+        command(arguments, nil, nil, environment: environment)
+        step("directory", "/")
+        step("user", "0", "0", "0")
+        try self.limits(limits)
+    }
+
     private mutating func section(
         _ process: AppProcess, of pod: PodDirectory, _ settings: PodSettings, _ files: [(path: String, file: String)], _ sharesMemory: Bool,
         _ open: (AppStream, PodApp) throws -> OpenFile
@@ -84,6 +95,8 @@ struct Plan {
         case .builtin:
             kernelFileSystems(hidden: settings.hidesKernelPaths, sharedMemory: sharesMemory ? "\(pod.path)/shm" : nil)
             bindings(app, of: pod, files)
+            // Whoever may make devices can't use them.
+            flags("/", app.readOnlyRoot ? [.noDevices, .readOnly] : .noDevices)
             step("pivot")
             command(app.arguments, app.preStart, app.postStop, environment: app.environment)
             try identity(app, limits)
@@ -91,6 +104,7 @@ struct Plan {
             for path in ["/dev", "/proc", "/sys"] { bind(path, path, recursive: true) }
             mount("tmpfs", "/tmp", [.noSetuid, .noDevices], "mode=1777")
             bindings(app, of: pod, files)
+            if app.readOnlyRoot { flags("/", .readOnly) }
             step("pivot")
             step("die-with-init")
             command(app.arguments, app.preStart, app.postStop, environment: app.environment)
@@ -119,8 +133,11 @@ struct Plan {
     /// The pod's files and volumes, in the app's root.
     private mutating func bindings(_ app: PodApp, of pod: PodDirectory, _ files: [(path: String, file: String)]) {
         for (path, file) in files where !app.mounts.contains(where: { $0.path == path }) { bind("\(pod.path)/\(file)", path) }
-        for mount in app.mounts { bind(mount.source(in: pod.path), mount.path, recursive: mount.recursive, mount.readOnly ? [.readOnly] : []) }
-        if app.readOnlyRoot { step("read-only-root") }
+        for mount in app.mounts {
+            var flags: MountFlags = mount.readOnly ? [.readOnly] : []
+            if !mount.hasDevices { flags.insert(.noDevices) }
+            bind(mount.source(in: pod.path), mount.path, recursive: mount.recursive, flags)
+        }
     }
 
     private mutating func command(_ arguments: [String], _ preStart: [String]?, _ postStop: [String]?, environment: [NamedValue]) {
@@ -136,6 +153,10 @@ struct Plan {
         step("user", String(app.user), String(app.group))
         step(String(app.supplementaryGroups.count))
         for group in app.supplementaryGroups { step(String(group)) }
+        try self.limits(limits)
+    }
+
+    private mutating func limits(_ limits: AppLimits) throws {
         step("capabilities", String(limits.bounding.rawValue), String(limits.inheritable.rawValue), String(limits.ambient.rawValue))
         if limits.noNewPrivileges { step("no-new-privileges") }
         if let filter = limits.filter { step("seccomp", number(of: try OpenFile.inMemory("seccomp", filter))) }
@@ -154,6 +175,8 @@ struct Plan {
     private mutating func mount(_ type: String, _ path: String, _ flags: MountFlags, _ data: String = "") {
         step("mount", type, path, String(flags.rawValue), data)
     }
+
+    private mutating func flags(_ path: String, _ flags: MountFlags) { step("flags", path, String(flags.rawValue)) }
 
     private mutating func bind(_ source: String, _ path: String, recursive: Bool = false, _ flags: MountFlags = []) {
         step("bind", source, path, recursive ? "1" : "0", String(flags.rawValue))
@@ -176,6 +199,8 @@ struct Plan {
             ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
         ]
         for (name, target) in links { step("link", "/dev/\(name)", target) }
+        // The devices above are mounts of their own; none that the app makes beside them works.
+        flags("/dev", .noDevices)
         mount("devpts", "/dev/pts", [.noSetuid, .noExec], "newinstance,ptmxmode=0666,mode=0620,gid=5")
         if let sharedMemory { bind(sharedMemory, "/dev/shm") } else { mount("tmpfs", "/dev/shm", .safe, Self.sharedMemory) }
         mount("mqueue", "/dev/mqueue", .safe)
@@ -190,4 +215,14 @@ struct Plan {
     ]
 
     static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+}
+
+extension AppMount {
+    /// Whether it is a device of the host's, or a directory of such, that the app is meant to use.
+    fileprivate var hasDevices: Bool {
+        guard case .host(let path) = source else { return false }
+        var status = stat()
+        guard stat(path, &status) == 0 else { return false }
+        return [S_IFCHR, S_IFBLK].contains(status.st_mode & S_IFMT) || path == "/dev" || path.hasPrefix("/dev/")
+    }
 }

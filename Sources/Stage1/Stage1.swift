@@ -50,18 +50,20 @@ public struct Stage1 {
     /// - Throws: ``Stage1Error``, `SubprocessError`, `FileError`.
     public func run() throws -> Int32 {
         let signals = SignalQueue()
-        var ends: [Int32] = [0, 0]
-        guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0 else { throw FileError("make", "a socket pair") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        let report = OpenFile(descriptor: ends[0], path: "stage1's report")
-        let keeper = try start(reportingTo: OpenFile(descriptor: ends[1], path: report.path))
+        let (keeper, report) = try Self.launch(String(getpid()), plan, data: data, directory: pod.directory)
         return try supervise(keeper, report, signals)
     }
 
-    private func start(reportingTo socket: OpenFile) throws -> pid_t {
-        let planFile = try OpenFile.inMemory("plan", plan.bytes)
-        let descriptors: [any DescriptorOwner] = [data, socket, planFile, pod.directory] + plan.descriptors
-        return try startProgram("d2a-stage1", [String(getpid())], descriptors: descriptors, file: Self.program())
+    /// Starts d2a-stage1.
+    /// - Parameter word: the process to die with, or what else it is to do (`Sources/d2a-stage1/main.c`).
+    /// - Returns: its process, and the socket by which it tells of failures.
+    static func launch(_ word: String, _ plan: Plan, data: any DescriptorOwner, directory: any DescriptorOwner) throws -> (process: pid_t, report: OpenFile) {
+        var ends: [Int32] = [0, 0]
+        guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue), 0, &ends) == 0 else { throw FileError("make", "a socket pair") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        let (report, socket) = (OpenFile(descriptor: ends[0], path: "stage1's report"), OpenFile(descriptor: ends[1], path: "stage1's report"))
+        let descriptors: [any DescriptorOwner] = [data, socket, try OpenFile.inMemory("plan", plan.bytes), directory] + plan.descriptors
+        return (try startProgram("d2a-stage1", [word], descriptors: descriptors, file: Self.program()), report)
     }
 
     /// d2a-stage1, copied to sealed memory: whatever a pod does to the program that runs in it, the file on the host's disk is
@@ -117,7 +119,7 @@ public struct Stage1 {
 }
 
 /// What d2a-stage1 says (`Sources/d2a-stage1/report.c`).
-private enum Message {
+enum Message {
     case terminal(OpenFile)
     case failure(Stage1Error)
     case unknown

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
@@ -220,6 +221,18 @@ static void tell_start(const char *name, int events) {
     send(events, message, (size_t)length + 1, MSG_NOSIGNAL);
 }
 
+/* A working directory such as /proc/self/fd/6 must not be one of ours (CVE-2024-21626): those are closed, and the kernel tells
+ * of a directory that lies outside the root. */
+static void enter_directory(const char *path) {
+    close(DATA_FD);
+    close(LOCK_FD);
+    if (chdir(path) != 0) fail("can't change to the working directory %s", path);
+    char where[PATH_MAX];
+    long length = syscall(SYS_getcwd, where, sizeof where);
+    errno = EXDEV;
+    if (length < 2 || where[0] != '/') fail("can't change to the working directory %s", path);
+}
+
 _Noreturn void app(const char *name, struct plan section, struct rendezvous rendezvous, struct channels channels) {
     struct app app = {.streams = {-1, -1, -1}};
     for (char *step; (step = plan_word(&section)) != NULL;)
@@ -231,7 +244,7 @@ _Noreturn void app(const char *name, struct plan section, struct rendezvous rend
     if (app.terminal) take_terminal(root_terminal(app.user));
     set_streams(&app);
     umask(022);
-    if (chdir(app.directory) != 0) fail("can't change to the working directory %s", app.directory);
+    enter_directory(app.directory);
     /* Nothing of ours is open in the app, but the report works until it is there. */
     if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("can't close our files");
     struct app_report report = {0};
@@ -242,4 +255,30 @@ _Noreturn void app(const char *name, struct plan section, struct rendezvous rend
     tell_start(name, channels.events);
     if (app.pre_start != NULL) pre_start(&app);
     execute(&app, app.arguments, app.user, app.group);
+}
+
+/* Runs one more program in a pod that runs: it is a child of this process, which stays outside the pod's process namespace. */
+int enter(struct plan *plan) {
+    struct app app = {.streams = {-1, -1, -1}};
+    for (char *step; (step = plan_word(plan)) != NULL;) {
+        if (strcmp(step, "enter") == 0) {
+            int all = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
+            if (setns((int)plan_number(plan), all) != 0) fail("can't enter the pod");
+        } else if (!app_step(step, plan, &app)) {
+            errno = EPROTO;
+            fail("the plan has an unknown step %s", step);
+        }
+    }
+    enter_directory(app.directory);
+    if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("can't close our files");
+    pid_t child = fork();
+    if (child < 0) fail("can't start a process");
+    if (child == 0) execute(&app, app.arguments, app.user, app.group);
+    close(REPORT_FD);
+    /* The terminal's ^C is for the program. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    int status;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -2,10 +2,11 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* usage: d2a-stage1 PARENT-PID, with the descriptors of stage1.h */
+/* usage: d2a-stage1 PARENT-PID | enter, with the descriptors of stage1.h */
 int main(int count, char **words) {
     if (count != 2) return EXIT_SETUP;
     struct plan plan;
@@ -14,6 +15,7 @@ int main(int count, char **words) {
     /* Dispositions are inherited: whatever d2a ignores, the app must not. */
     for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
     plan_read(&plan, PLAN_FD);
+    if (strcmp(words[1], "enter") == 0) return enter(&plan);
     return keeper(&plan, (pid_t)atol(words[1]));
 }
 

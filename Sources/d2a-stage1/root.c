@@ -152,11 +152,14 @@ static void step_bind(struct plan *plan) {
     close(target);
 }
 
-static void step_read_only_root(void) {
-    int top = open_inside(root, ".", O_PATH, 0);
-    if (top < 0) fail("can't reach the root");
-    set_flags(top, MS_RDONLY, false, "/");
-    close(top);
+/* Flags of a mount that is there. */
+static void step_flags(struct plan *plan) {
+    const char *path = plan_need(plan);
+    unsigned long flags = (unsigned long)plan_number(plan);
+    int mounted = open_inside(root, path, O_PATH, RESOLVE_NO_SYMLINKS);
+    if (mounted < 0) fail("can't reach %s in the image", path);
+    set_flags(mounted, flags, false, path);
+    close(mounted);
 }
 
 static void step_device(struct plan *plan) {
@@ -165,6 +168,10 @@ static void step_device(struct plan *plan) {
     const char *name;
     int parent = open_parent(path, &name);
     if (mknodat(parent, name, S_IFCHR | 0666, makedev(major, minor)) != 0 || fchmodat(parent, name, 0666, 0) != 0) fail("can't make the device %s", path);
+    /* A mount of its own, so that it works where devices otherwise don't. */
+    int device = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (device < 0 || mount_on(device, NULL, device, NULL, MS_BIND, NULL) != 0) fail("can't mount the device %s", path);
+    close(device);
     close(parent);
 }
 
@@ -251,8 +258,8 @@ bool root_step(const char *step, struct plan *plan) {
         step_mask(plan_need(plan));
     } else if (strcmp(step, "read-only") == 0) {
         step_read_only(plan_need(plan));
-    } else if (strcmp(step, "read-only-root") == 0) {
-        step_read_only_root();
+    } else if (strcmp(step, "flags") == 0) {
+        step_flags(plan);
     } else if (strcmp(step, "pivot") == 0) {
         step_pivot();
     } else {

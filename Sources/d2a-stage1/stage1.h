@@ -74,6 +74,9 @@ int root_terminal(uid_t owner);
 /* Moves this process from the host's files to an empty root. */
 void leave_host(void);
 
+/* Runs a program in a pod that runs, by a plan of its own. */
+int enter(struct plan *plan);
+
 void join_cgroup(int procs);
 void set_capabilities(uint64_t permitted, uint64_t inheritable);
 void remove_tree(int parent, const char *name);

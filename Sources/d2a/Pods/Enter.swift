@@ -30,11 +30,13 @@ struct Enter: ParsableCommand {
         }
         let image = try pod.imageManifest(of: item.name)
         let (limits, _) = try AppLimits.of((item.app ?? image.app)?.isolators ?? [])
-        let entry = try Entry(pod, app: item.name, terminal: isatty(STDIN_FILENO) == 1 ? PodCommand.terminalKind() : nil, limits: limits)
         var words = command
         if words.first == "--" { words.removeFirst() }
+        if words.isEmpty { words = ["/bin/sh"] }
+        let entry = try Entry(
+            pod, app: item.name, arguments: words, terminal: isatty(STDIN_FILENO) == 1 ? PodCommand.terminalKind() : nil, limits: limits)
         do {
-            let code = try entry.run(words.isEmpty ? ["/bin/sh"] : words)
+            let code = try entry.run()
             if code != 0 { throw ExitCode(code) }
         } catch let error as Stage1Error {
             complain(error.diagnosis.lines(program: "d2a"))

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Files
+import Glibc
+import Pod
+import Store
+
+/// `d2a prepare`: a pod that is run later.
+struct Prepare: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Prepare a pod for d2a run-prepared, and print its UUID.")
+
+    @Argument(parsing: .captureForPassthrough) var words: [String] = []
+
+    /// What `--help` shows.
+    struct Usage: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "d2a prepare",
+            abstract: Prepare.configuration.abstract,
+            usage: "d2a prepare [options] <image> [app options] [-- args] [---] [<image> ...]",
+            discussion: "Images, arguments and options are those of d2a run, but for those about one run, which d2a run-prepared takes.")
+
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var fetching: FetchOptions
+        @OptionGroup(title: "Options of the pod") var pod: PodOptions
+        @OptionGroup(title: "Options of an app, after its image") var app: AppOptions
+    }
+
+    /// The part of the words that isn't about one image.
+    private struct Options: ParsableArguments {
+        @OptionGroup var global: GlobalOptions
+        @OptionGroup var fetching: FetchOptions
+        @OptionGroup var pod: PodOptions
+    }
+
+    func run() throws {
+        let words = self.words.dropFirst()
+        if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
+        let (podWords, apps) = try PodCommand.grammar.split(Array(words))
+        let options = try Options.parse(podWords)
+        try requireRoot()
+        let store = try options.global.store()
+        let request = try PodRequest(options.pod, apps, options.fetching, store)
+        var pod = try PodDirectory(in: store.root)
+        try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        try pod.move(to: .prepared)
+        print(pod.uuid)
+    }
+}
+
+/// `d2a run-prepared`: runs a pod that `d2a prepare` made.
+struct RunPrepared: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run-prepared", abstract: "Run a pod that d2a prepare made.", discussion: "The exit status is that of d2a run.")
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup var runtime: RuntimeOptions
+    @Argument(help: ArgumentHelp("The pod's UUID, or its beginning.", valueName: "uuid")) var uuid: String
+
+    func run() throws {
+        try requireRoot()
+        let store = try global.store()
+        var pod = try PodDirectory.find(uuid, in: store.root)
+        guard pod.phase == .prepared, try pod.lock() else { throw PodError.notPrepared(uuid: pod.uuid) }
+        // Another may have run it, and even ended, before we had the lock.
+        do { try pod.move(to: .run) } catch { throw error.code == ENOENT ? PodError.notPrepared(uuid: pod.uuid) : error }
+        // Where everything goes well the pod has done that itself.
+        defer { if runtime.remove { try? pod.remove() } }
+        try PodCommand.start(pod, store, runtime)
+    }
+}
