@@ -37,6 +37,7 @@ let package = Package(
         system("CArchive", pkgConfig: "libarchive", apt: "libarchive-dev"),
         system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
         system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
+        system("CXML", pkgConfig: "libxml-2.0", apt: "libxml2-dev"),
         system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
         system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
@@ -62,7 +63,9 @@ let package = Package(
         module("Cache", ["Digest", "Files"]),
 
         // From a reference to an image: names, networks, archives, layers.
-        module("Location", ["Diagnostics", "Files", "Reference"]),
+        module("Discovery", ["AppC", "CXML"]),
+        module("Trust", ["Diagnostics", "Files"]),
+        module("Location", ["Diagnostics", "Files", "Reference", "AppC", "Digest"]),
         module("Transport", ["Diagnostics", "Files", "Threads", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
         module("Manifests", ["Diagnostics", "Digest", "Image", "AppC"]),
@@ -77,7 +80,7 @@ let package = Package(
         module("Squash", ["Diagnostics", "Archive"]),
         module("ACI", ["Diagnostics", "AppC", "Archive"]),
         module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash", "ACI"]),
-        module("Render", ["Diagnostics", "Files", "AppC", "Archive", "Squash", "ACI", "CArchive"]),
+        module("Render", ["Diagnostics", "Files", "AppC", "Archive", "Squash", "ACI", "CArchive", "CLinux"]),
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CLinux"]),
@@ -106,7 +109,7 @@ let package = Package(
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Image", "Location", "Manifests", "Registry",
                 "SavedImage",
                 "Engine", "AppC", "Archive", "Sandbox",
-                "Squash", "Conversion", "ACI", "Render", "Store", "CLinux", "Program", argumentParser,
+                "Squash", "Conversion", "ACI", "Render", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
@@ -119,7 +122,8 @@ let package = Package(
         .executableTarget(
             name: "d2a",
             dependencies: [
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Pod", "Stage1", "Metadata",
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Pod", "Stage1",
+                "Metadata",
                 "Program", argumentParser,
             ],
             swiftSettings: strict),
@@ -153,6 +157,7 @@ let package = Package(
         tests("IsolationTests", ["Isolation", "Pod", "AppC", "Files"]),
         tests("NetworkTests", ["Network", "AppC", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
+        tests("FetchingTests", ["Trust", "Discovery", "Location", "AppC", "Reference"]),
         tests("Integration", ["appc-probe", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )

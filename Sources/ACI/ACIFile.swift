@@ -28,11 +28,26 @@ public enum ACIFile {
         throw ACIError.badLayout("it has no manifest")
     }
 
+    /// Whether bytes are an ACI, by the names of their first members: a good one, or one that says so.
+    public static func isACI(_ source: any ByteSource) -> Bool {
+        guard let reader = try? TarReader(Decompressor.open(source)) else { return false }
+        while let entry = try? reader.next() {
+            let first = name(entry).prefix { $0 != UInt8(ascii: "/") }
+            if first.isEmpty { continue }
+            return first.elementsEqual("rootfs".utf8) || name(entry).elementsEqual("manifest".utf8)
+        }
+        return false
+    }
+
     /// Reads all of it and checks the layout and the manifest, as `actool validate` does.
     /// - Returns: the manifest, and what of it the spec has no meaning for.
     /// - Throws: ``ACIError``, `ManifestError`, `ArchiveError`.
     public static func validate(_ source: any ByteSource) throws -> (manifest: ImageManifest, unknown: [String]) {
-        let plain = try Decompressor.open(source)
+        try validate(plain: Decompressor.open(source))
+    }
+
+    /// The same, of an uncompressed tar.
+    public static func validate(plain: any ByteSource) throws -> (manifest: ImageManifest, unknown: [String]) {
         var result: (manifest: ImageManifest, unknown: [String])?
         var hasRoot = false
         let reader = try TarReader(plain)

@@ -15,10 +15,13 @@ extension ByteSource {
     public func skip(_ count: Int) -> Int { 0 }
 
     /// Reads whatever is left and drops it.
-    public func drain() throws {
+    public func drain() throws { try pass { _ in } }
+
+    /// Reads whatever is left, a piece after the other.
+    public func pass(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
         defer { buffer.deallocate() }
-        while try read(into: buffer) > 0 {}
+        while case let count = try read(into: buffer), count > 0 { try body(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
     }
 }
 

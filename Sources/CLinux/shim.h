@@ -68,6 +68,10 @@ static inline ssize_t system_receive(int socket, void *buffer, size_t count, int
 /* Makes everything written to the file system of the descriptor durable. */
 static inline int system_sync_filesystem(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 
+/* The two halves of a device's number (sys/sysmacros.h). */
+static inline uint32_t system_major(uint64_t device) { return (uint32_t)((device >> 8 & 0xfff) | (device >> 32 & ~0xfffull)); }
+static inline uint32_t system_minor(uint64_t device) { return (uint32_t)((device & 0xff) | (device >> 12 & ~0xffull)); }
+
 /* Landlock (linux/landlock.h), whose header on older systems lacks what newer kernels have. */
 static inline int landlock_version(void) { return (int)syscall(444, (void *)0, (size_t)0, 1u /* VERSION */); }
 /* Rules that forbid all of these rights but what is allowed; with `closed`, also TCP, and abstract sockets and signals to the outside. */

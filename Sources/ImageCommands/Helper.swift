@@ -1,4 +1,8 @@
+import ACI
 import AppC
+import Registry
+import Reference
+import Squash
 import Archive
 import ArgumentParser
 import Cache
@@ -16,6 +20,7 @@ import Render
 import Sandbox
 import SavedImage
 import Store
+import Transport
 
 /// `d2a-image`: what `d2a` leaves to another process because it reads strangers' bytes. Not for people.
 ///
@@ -23,7 +28,10 @@ import Store
 public struct ImageHelper: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.",
-        subcommands: [FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self])
+        subcommands: [
+            FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self, DiscoverHelper.self,
+            GnuPGHelper.self, VerifyHelper.self,
+        ])
 
     public init() {}
 }
@@ -37,11 +45,25 @@ struct FetchHelper: ParsableCommand {
     @Flag(help: "Where the image is was opened as descriptor 6.") var opened = false
     @Flag(help: "How the registry lets us in is in the file open as descriptor 6.") var access = false
     @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
+    @Option(help: "End so, and say nothing, where a registry has no such image.") var missing: Int32?
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
     @OptionGroup var bounds: LimitOptions
 
     func run() throws {
+        do { try work() } catch let error where missing != nil && Self.meansMissing(error) { throw ExitCode(missing!) }
+    }
+
+    /// Whether a registry, or whatever is in its place, has no such image.
+    private static func meansMissing(_ error: any Error) -> Bool {
+        switch error {
+        case RegistryError.repositoryNotFound, RegistryError.otherProtocol, RegistryError.tagNotFound, RegistryError.refused, RegistryError.invalid: true
+        case TransportError.unreachable: true
+        default: false
+        }
+    }
+
+    private func work() throws {
         let limits = try bounds.limits()
         system_die_with_parent()
         let scratch = Directory(descriptor: 5, path: "the store")
@@ -56,6 +78,8 @@ struct FetchHelper: ParsableCommand {
         try becomeNobody(handingOver: [3, 5])
         let kept = cache.map { Directory(descriptor: $0, path: "the cache") }
         try Sandbox(reading: place.map { [$0] } ?? [], writing: [scratch] + (kept.map { [$0] } ?? []), network: access).enter()
+
+        if let file = place as? OpenFile, ACIFile.isACI(try FileRegion(file, offset: 0, length: file.size())) { return try takeACI(file, limits) }
 
         let progress = ProgressDisplay(quiet: quiet)
         defer { progress.finish() }
@@ -76,13 +100,73 @@ struct FetchHelper: ParsableCommand {
         }
         progress.finish()
         for warning in result.warnings { complain("d2a: warning: \(printable(warning))\n") }
-
-        let report = FetchReport(
-            id: ImageID(sha512.finish()).description, sha256: ImageID(sha256.finish()).description,
-            manifest: String(decoding: result.manifestBytes, as: UTF8.self))
-        let pipe = OpenFile(descriptor: 4, path: "d2a")
-        try pipe.write(CanonicalJSON.text(report))
+        try report(sha512, sha256, result.manifestBytes)
     }
+
+    private func report(_ sha512: StreamHasher, _ sha256: StreamHasher, _ manifest: [UInt8]) throws {
+        let report = FetchReport(
+            id: ImageID(sha512.finish()).description, sha256: ImageID(sha256.finish()).description, manifest: String(decoding: manifest, as: UTF8.self))
+        try OpenFile(descriptor: 4, path: "d2a").write(CanonicalJSON.text(report))
+    }
+
+    /// Takes an ACI as it is, uncompressed, and checks it on the way: one thread inflates, one writes and hashes, one hashes once more,
+    /// and this one reads the tar.
+    private func takeACI(_ file: OpenFile, _ limits: Limits) throws {
+        let output = OpenFile(descriptor: 3, path: "the store")
+        let (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
+        let second = ThreadedSink(ClosureSink { sha256.update($0) })
+        let bound = min(limits.size, try limits.bound(servedSize: file.size()))
+        var count = 0
+        let source = ReadAheadSource(try Decompressor.open(FileRegion(file, offset: 0, length: file.size()))) { bytes in
+            count += bytes.count
+            guard count <= bound else { throw ArchiveError.beyondLimit(option: "--max-size and --max-ratio", reason: "it unpacks to more than \(bound) bytes") }
+            try second.write(bytes)
+            try output.write(bytes)
+            sha512.update(bytes)
+        }
+        let manifest = try ACIFile.validate(plain: source).manifest
+        try second.finish()
+        try report(sha512, sha256, CanonicalJSON.encode(manifest))
+    }
+}
+
+/// Checks what lies in the store. Descriptor 3: an image, whose IDs are given; or images as `render` takes them, and then the
+/// directory of a tree.
+struct VerifyHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "verify")
+
+    @Option var id: String?
+    @Option var sha256: String?
+    @Option var spans: String?
+    @Option(help: "What the tree is called.") var tree: String?
+
+    func run() throws {
+        system_die_with_parent()
+        if let spans, let tree {
+            let spans = spans.split(separator: ",").compactMap { Int($0) }
+            let images = spans.enumerated().map { (OpenFile(descriptor: Int32(3 + $0), path: "the image"), $1) }
+            try Renderer.confine(to: Directory(descriptor: Int32(3 + spans.count), path: "the store"))
+            try Sandbox(reading: [Directory.open("/")], capabilities: [CAP_DAC_READ_SEARCH]).enter()
+            return try TreeVerifier.verify(images, tree: tree)
+        }
+        try becomeNobody()
+        try Sandbox().enter()
+        let file = OpenFile(descriptor: 3, path: id ?? "the image")
+        let (first, second) = (StreamHasher(.sha512), StreamHasher(.sha256))
+        let other = ThreadedSink(ClosureSink { second.update($0) })
+        try FileSource(file).pass { bytes in
+            try other.write(bytes)
+            first.update(bytes)
+        }
+        try other.finish()
+        guard ImageID(first.finish()).description == id, ImageID(second.finish()).description == sha256 else { throw ChangedImage(id: id ?? "") }
+    }
+}
+
+/// The bytes of an image aren't those that its name says.
+private struct ChangedImage: DiagnosedError {
+    var id: String
+    var diagnosis: Diagnosis { Diagnosis("the file of \(id) was changed: its hash is another", hint: "d2a image rm it, and fetch it again") }
 }
 
 /// Downloads images into the cache. Descriptors: 3 the cache's directory, and 4 how the registry lets us in where it is in one.
@@ -121,6 +205,8 @@ struct RenderHelper: ParsableCommand {
 
     @Option(help: "For each ACI, how many, itself first, are it and what it depends on.") var spans: String
 
+    @Flag(help: "Leave nothing out of a single image that has a whitelist.") var whole = false
+
     func run() throws {
         let spans = spans.split(separator: ",").compactMap { Int($0) }
         let count = Int32(spans.count)
@@ -130,6 +216,6 @@ struct RenderHelper: ParsableCommand {
         try Sandbox(
             writing: [Directory.open("/")], capabilities: [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
         ).enter()
-        try Renderer.render((0..<count).map { (OpenFile(descriptor: 3 + $0, path: "the image"), spans[Int($0)]) })
+        try Renderer.render((0..<count).map { (OpenFile(descriptor: 3 + $0, path: "the image"), spans[Int($0)]) }, whole: whole)
     }
 }

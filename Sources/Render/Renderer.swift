@@ -36,12 +36,13 @@ public final class Renderer {
     /// attributes that carry meaning inside an image.
     /// - Parameter images: the image, and then those below it, which it depends on; with each how many, it first, are it and those it
     ///   depends on.
+    /// - Parameter whole: shows all that is in a single image, whatever its whitelist says.
     /// - Throws: ``RenderError``, `ManifestError`, `ACIError`.
-    public static func render(_ images: [(file: OpenFile, span: Int)]) throws {
+    public static func render(_ images: [(file: OpenFile, span: Int)], whole: Bool = false) throws {
         let chain = ImageChain(images)
         let renderer = Renderer()
         do {
-            if try chain.isPlain() {
+            if try whole || chain.isPlain() {
                 let reader = try TarReader(chain.open(0, checked: true))
                 var found = false
                 while let entry = try reader.next() {

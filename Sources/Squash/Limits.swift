@@ -22,7 +22,7 @@ public struct Limits: Sendable {
     static let directoryAttributes = 64 << 20
 
     /// What a layer may unpack to, by the ratio.
-    func bound(servedSize: Int) -> Int {
+    public func bound(servedSize: Int) -> Int {
         let (product, overflow) = servedSize.multipliedReportingOverflow(by: ratio)
         return overflow ? .max : max(product, Self.ratioFloor)
     }

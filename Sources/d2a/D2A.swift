@@ -14,7 +14,8 @@ struct D2A: ParsableCommand {
         abstract: "Fetch Docker and appc images and run them, without a daemon.",
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
         subcommands: [
-            Fetch.self, Run.self, Prepare.self, RunPrepared.self, ListPods.self, Status.self, Logs.self, CatPodManifest.self, Enter.self, Stop.self,
+            Fetch.self, TrustKeys.self, Run.self, Prepare.self, RunPrepared.self, ListPods.self, Status.self, Logs.self, CatPodManifest.self, Enter.self,
+            Stop.self,
             RemovePods.self, CollectGarbage.self,
             Image.self,
             Cache.self, MetadataServiceCommand.self, Version.self,

@@ -15,17 +15,30 @@ struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Fetch images into the store and print their IDs.",
         discussion: """
-            IMAGE is a name (busybox, docker://localhost:5000/a/b:tag), a file that docker save wrote (docker-archive:FILE[:NAME]), an OCI layout \
+            IMAGE is an ACI (FILE, https://HOST/FILE.aci), the name of one that discovery finds (example.com/app:1.0.0,os=linux, appc:NAME), \
+            a name (busybox, docker://localhost:5000/a/b:tag), a file that docker save wrote (docker-archive:FILE[:NAME]), an OCI layout \
             (oci:DIRECTORY[:REF], oci-archive:FILE[:REF]), an image of the Docker engine (docker-daemon:NAME), or - for standard input.
             """)
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: FetchOptions
+    @Option(help: ArgumentHelp("Which of an image's two IDs to print: sha512, or sha256 as Rocket 0.1 did.", valueName: "algorithm")) var hash: Hash = .sha512
+    @Flag(help: "Accepted: IDs are always whole.") var full = false
     @Argument(help: ArgumentHelp("What to fetch.", valueName: "image")) var images: [String]
+
+    enum Hash: String, ExpressibleByArgument, CaseIterable { case sha256, sha512 }
+
+    func validate() throws {
+        if options.signature != nil, images.count > 1 { throw ValidationError("--signature is for one image") }
+    }
 
     func run() throws {
         let store = try global.store()
-        for image in images { print(try store.fetch(image, options).id) }
+        let fetcher = ImageFetcher(store: store, options: options, policy: options.pullPolicy ?? .update)
+        for image in images {
+            let fetched = try fetcher.image(image)
+            print(hash == .sha256 ? fetched.record.sha256 : fetched.id.description)
+        }
     }
 }
 
@@ -49,9 +62,19 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
     var retryDelay: Double?
     @Flag(help: "Show no progress.") var quiet = false
+    @Option(help: ArgumentHelp("When to ask for what may be in the store: new, never or update. (default: update to fetch, new to run)", valueName: "policy"))
+    var pullPolicy: PullPolicy?
+    @Option(help: ArgumentHelp("The detached signature of an ACI. (default: FILE.asc)", valueName: "file")) var signature: String?
+    @Option(
+        name: .customLong("insecure-options"),
+        help: ArgumentHelp("What to do without: image (signatures), tls, http, pubkey, all-fetch, …", valueName: "option,…"))
+    var insecureOptions: InsecureOptions?
+    @Flag(help: "Trust keys that discovery finds by HTTPS, and don't ask.") var trustKeysFromHttps = false
+
+    var insecure: InsecureOptions { insecureOptions ?? [] }
 
     /// Those that take no value.
-    static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet"]
+    static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https"]
 
     var arguments: [String] {
         var result = sourceArguments
@@ -73,66 +96,15 @@ struct FetchOptions: ParsableArguments {
         if let stallTimeout { result.append("--stall-timeout=\(stallTimeout)") }
         if let retry { result.append("--retry=\(retry)") }
         if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
-        if insecureSkipVerify { result.append("--insecure-skip-verify") }
-        if insecureAllowHttp { result.append("--insecure-allow-http") }
+        if insecureSkipVerify || insecure.contains(.tls) { result.append("--insecure-skip-verify") }
+        if insecureAllowHttp || insecure.contains(.http) { result.append("--insecure-allow-http") }
         if quiet { result.append("--quiet") }
         return result
     }
-}
 
-extension ImageStore {
-    /// Lets the helper fetch and convert an image, and keeps what it made.
-    ///
-    /// The helper gets a file to write, a pipe to report by and a directory for temporary files, and no path of the store.
-    func fetch(_ image: String, _ options: FetchOptions) throws -> StoredImage {
-        let location = try ImageLocation(image)
-        let opened = try location.open()
-        let workspace = try Workspace(self)
-        let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
-        // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
-        let report = try workspace.directory.unnamedFile()
-        var arguments = ["fetch"] + options.arguments
-        var descriptors: [any DescriptorOwner] = [blob, report, workspace.directory]
-        if let opened {
-            arguments.append("--opened")
-            descriptors.append(opened)
-        } else if let reference = location.reference {
-            arguments.append("--access")
-            descriptors.append(try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: workspace.directory))
-        }
-        if !options.noCache, location.reference != nil, let cache = CacheDirectory.standard {
-            arguments.append("--cache=\(3 + descriptors.count)")
-            descriptors.append(cache.directory)
-        }
-        try Helper.run(arguments + ["--", image], descriptors: descriptors)
-
-        try report.seek(to: 0)
-        let result: FetchReport
-        let manifest: ImageManifest
-        do {
-            result = try CanonicalJSON.decode(FetchReport.self, from: report.readAll(limit: 64 << 20))
-            manifest = try CanonicalJSON.decode(ImageManifest.self, from: Array(result.manifest.utf8))
-        } catch {
-            throw StoreError.damaged(path: "the helper's report")
-        }
-        let record = ImageRecord(id: result.id, sha256: result.sha256, manifest: manifest, size: try blob.size(), importTime: time(nil))
-        return try add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: location.reference)
-    }
-}
-
-/// The program that has what this one leaves out: networks, archives, compression.
-enum Helper {
-    /// - Throws: the helper's exit status where it failed; it has said why.
-    static func run(_ arguments: [String], descriptors: [any DescriptorOwner]) throws {
-        let status = try runProgram(companionProgram("d2a-image"), arguments, descriptors: descriptors)
-        guard status == 0 else { throw ExitCode(status) }
-    }
-
-    /// How a registry lets us in, in a file without a name: the helper may not read ours, and words of a command line can be seen.
-    static func file(of access: RegistryAccess, in directory: Directory) throws -> OpenFile {
-        let file = try directory.unnamedFile()
-        try file.write(CanonicalJSON.text(access))
-        try file.seek(to: 0)
-        return file
+    /// Those that say how web servers are spoken to.
+    var webArguments: [String] {
+        (insecureSkipVerify || insecure.contains(.tls) ? ["--insecure-skip-verify"] : [])
+            + (insecureAllowHttp || insecure.contains(.http) ? ["--insecure-allow-http"] : [])
     }
 }

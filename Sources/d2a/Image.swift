@@ -10,34 +10,11 @@ import Store
 /// `d2a image`: what is in the store.
 struct Image: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Look at images, in the store and in files.", subcommands: [List.self, CatManifest.self, Validate.self, PatchManifest.self, Remove.self])
-
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the images in the store.")
-
-        @OptionGroup var global: GlobalOptions
-        @Flag(help: "Show whole IDs, and sizes in bytes.") var full = false
-        @Flag(help: "Leave out the line of headings.") var noLegend = false
-        @Option(help: "json, or a table where it isn't given.") var format: Format?
-
-        enum Format: String, ExpressibleByArgument { case json }
-
-        func run() throws {
-            let records = try global.store().images().sorted { ($0.importTime, $0.id) < ($1.importTime, $1.id) }
-            if format == .json {
-                print(try CanonicalJSON.text(records))
-                return
-            }
-            var rows = records.map { record in
-                [
-                    full ? record.id : String(record.id.prefix(19)), printable(record.displayName), full ? String(record.size) : Human.size(record.size),
-                    Human.time(record.importTime),
-                ]
-            }
-            if !noLegend { rows.insert(["ID", "NAME", "SIZE", "IMPORT TIME"], at: 0) }
-            print(Table.text(rows), terminator: "")
-        }
-    }
+        abstract: "Look at images, in the store and in files.",
+        subcommands: [
+            List.self, CatManifest.self, Export.self, Extract.self, Render.self, Verify.self, CollectGarbage.self, Validate.self, PatchManifest.self,
+            Remove.self,
+        ])
 
     struct CatManifest: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "cat-manifest", abstract: "Print an image's manifest.")
@@ -73,8 +50,12 @@ extension ImageStore {
     /// An image that is in the store, by ID, its beginning, or the name it was fetched by.
     func find(_ image: String) throws -> ImageID {
         if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
-        guard let id = try resolve(ImageReference(image)) else { throw StoreError.noSuchImage(image) }
-        return id
+        if let reference = try? ImageReference(image), let id = try resolve(reference) { return id }
+        if let id = try resolve(url: image)?.id { return id }
+        if let name = try? AppName(image.hasPrefix("appc:") ? String(image.dropFirst(5)) : image), let id = try resolve(name: name.name, labels: name.labels) {
+            return id
+        }
+        throw StoreError.noSuchImage(image)
     }
 }
 

@@ -170,8 +170,6 @@ func requireRoot() throws(NotRoot) { if geteuid() != 0 { throw NotRoot() } }
 extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
     func findOrFetch(_ image: String, _ options: FetchOptions) throws -> StoredImage {
-        if let prefix = ImageIDPrefix(image) { return try open(resolve(prefix)) }
-        guard let reference = try ImageLocation(image).reference else { return try fetch(image, options) }
-        return try resolve(reference).map { try open($0) } ?? fetch(image, options)
+        try ImageFetcher(store: self, options: options, policy: options.pullPolicy ?? .new).image(image)
     }
 }

@@ -1,0 +1,5 @@
+/* Headers of the system library libxml2, of which this package uses the HTML parser. */
+#include <libxml/HTMLparser.h>
+
+/* A variable that holds a function, which Swift can't use from several threads. */
+static inline void xml_shim_free(xmlChar *text) { xmlFree(text); }
