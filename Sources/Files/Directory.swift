@@ -153,15 +153,16 @@ public final class Directory: DescriptorOwner {
         guard fsync(descriptor) == 0 else { throw FileError("sync", path) }
     }
 
-    /// Writes a small file so that readers see the old bytes or the new ones, even after a crash.
-    public func write(_ bytes: [UInt8], atomicallyTo name: String, mode: mode_t = 0o644) throws(FileError) {
+    /// Writes a small file so that readers see the old bytes or the new ones: where it is to be durable, even after a crash of the
+    /// machine, which takes milliseconds.
+    public func write(_ bytes: [UInt8], atomicallyTo name: String, mode: mode_t = 0o644, durably: Bool = true) throws(FileError) {
         let temporary = ".tmp-\(name)-\(getpid())"
         do throws(FileError) {
             let file = try self.file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
             try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in try file.write(UnsafeRawBufferPointer(buffer)) }
-            try file.sync()
+            if durably { try file.sync() }
             try rename(temporary, to: self, as: name)
-            try sync()
+            if durably { try sync() }
         } catch {
             unlinkat(descriptor, temporary, 0)
             throw error

@@ -81,7 +81,8 @@ public struct PodDirectory: Sendable {
     // MARK: Files
 
     public func write(_ manifest: PodManifest) throws {
-        try directory.write(CanonicalJSON.encode(manifest), atomicallyTo: "pod", mode: 0o640)
+        // A pod doesn't outlive the machine: what a crash leaves of it is for d2a gc.
+        try directory.write(CanonicalJSON.encode(manifest), atomicallyTo: "pod", mode: 0o640, durably: false)
     }
 
     /// - Throws: ``PodError/noManifest(uuid:)`` where it isn't there or can't be understood.
