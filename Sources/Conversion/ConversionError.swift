@@ -20,6 +20,14 @@ public enum ConversionError: DiagnosedError, Equatable {
     /// `/dev` is something else than a directory, so the console's links can't be made.
     case devIsNoDirectory
 
+    /// Whether bytes are not what they should be.
+    var isOfData: Bool {
+        switch self {
+        case .layer, .wrongDiffID: true
+        default: false
+        }
+    }
+
     public var diagnosis: Diagnosis {
         switch self {
         case .badConfig(let reason):

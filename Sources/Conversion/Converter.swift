@@ -40,17 +40,36 @@ public struct Converter {
     /// - Throws: ``ConversionError``, and errors of the source and the sink.
     public func convert(_ makeSink: () throws -> any ByteSink) throws -> Result {
         let image = try source.image()
-        return try namingLayers(of: image) {
-            let layers = ImageLayers(image, source, shelf: shelf, limits: limits)
-            var squasher = Squasher(layers, limits: limits)
-            var generator = try ManifestGenerator(image: image, config: config(of: image)) { try Self.group(of: $0, &squasher, layers) }
-            let manifest = try generator.manifest()
-            let bytes = try ManifestReader.bytes(manifest)
-            do { try write(&squasher, manifest, bytes, layers, makeSink()) } catch is Squasher.NeedsPlan {
-                try squasher.plan()
-                try write(&squasher, manifest, bytes, layers, makeSink())
+        var cameMeanwhile = false
+        do { return try convert(image, &cameMeanwhile, makeSink) } catch let error as ConversionError where error.isOfData && cameMeanwhile {
+            // What came may have been damaged, and the source tell why; or a download began anew after we had read some of it.
+            for layer in image.layers.indices { _ = try source.blob(layer) }
+            return try convert(image, &cameMeanwhile, makeSink)
+        }
+    }
+
+    /// - Parameter cameMeanwhile: becomes true where a layer was read before all of it was here.
+    private func convert(_ image: SourceImage, _ cameMeanwhile: inout Bool, _ makeSink: () throws -> any ByteSink) throws -> Result {
+        let layers = ImageLayers(image, source, arriving: true, shelf: shelf, limits: limits)
+        defer { cameMeanwhile = layers.cameMeanwhile }
+        do {
+            return try namingLayers(of: image) {
+                var squasher = Squasher(layers, limits: limits)
+                var generator = try ManifestGenerator(image: image, config: config(of: image)) { try Self.group(of: $0, &squasher, layers) }
+                let manifest = try generator.manifest()
+                let bytes = try ManifestReader.bytes(manifest)
+                do { try write(&squasher, manifest, bytes, layers, makeSink()) } catch is Squasher.NeedsPlan {
+                    try squasher.plan()
+                    try write(&squasher, manifest, bytes, layers, makeSink())
+                }
+                // Nothing stands that isn't checked.
+                if layers.cameMeanwhile { for layer in image.layers.indices { _ = try source.blob(layer) } }
+                return Result(manifest: manifest, manifestBytes: bytes, notes: generator.notes)
             }
-            return Result(manifest: manifest, manifestBytes: bytes, notes: generator.notes)
+        } catch let error as ConversionError where error.isOfData { throw error } catch {
+            // Threads that read ahead would wait for bytes that nobody needs.
+            source.giveUp()
+            throw error
         }
     }
 

@@ -4,6 +4,7 @@ import Files
 import Hashing
 import Image
 import Squash
+import Threads
 
 /// The layers of an image, decompressed and checked against their diff IDs on threads of their own.
 final class ImageLayers: LayerProvider {
@@ -16,13 +17,21 @@ final class ImageLayers: LayerProvider {
     private var packed: [Int: PackedLayer?] = [:]
     /// The layer that comes next, begun while the one before it is read.
     private let readsAhead: Bool
+    /// Whether layers are read while they come.
+    private let arriving: Bool
+    private let came = Monitor(false)
     private var ahead: (layer: Int, source: any ByteSource)?
 
     /// - Parameters:
     ///   - fromBase: whether layers are read from the base up, not from the top down.
     ///   - ahead: whether the next layer is begun while one is read.
+    ///   - arriving: whether layers are read while they come: nothing that is made of them may be kept before all have been read.
     ///   - shelf: where layers are kept that other images have too.
-    init(_ image: SourceImage, _ source: any ImageSource, fromBase: Bool = false, ahead: Bool = true, shelf: LayerShelf? = nil, limits: Limits = Limits()) {
+    init(
+        _ image: SourceImage, _ source: any ImageSource, fromBase: Bool = false, ahead: Bool = true, arriving: Bool = false, shelf: LayerShelf? = nil,
+        limits: Limits = Limits()
+    ) {
+        self.arriving = arriving
         self.shelf = shelf
         self.limits = limits
         self.fromBase = fromBase
@@ -33,7 +42,22 @@ final class ImageLayers: LayerProvider {
 
     var layerCount: Int { image.layers.count }
 
-    func servedSize(_ layer: Int) throws -> Int { try source.blob(layer).length }
+    func servedSize(_ layer: Int) throws -> Int { try blob(layer).length }
+
+    func beginning(_ layer: Int) throws -> any ByteSource {
+        guard arriving else { return try open(layer, checked: false) }
+        return ReadAheadSource(try Decompressor.open(BlobSource(source.beginning(layer))))
+    }
+
+    private func blob(_ layer: Int) throws -> LayerBlob {
+        guard arriving else { return try source.blob(layer) }
+        let blob = try source.arriving(layer)
+        if blob.arrival != nil { came.update { $0 = true } }
+        return blob
+    }
+
+    /// Whether any layer was read before all of it was here.
+    var cameMeanwhile: Bool { came.update { $0 } }
 
     func members(_ layer: Int) throws -> (any MemberReader)? { try pack(layer)?.reader() }
 
@@ -52,7 +76,7 @@ final class ImageLayers: LayerProvider {
     }
 
     func open(_ layer: Int, checked: Bool) throws -> any ByteSource {
-        guard checked else { return ReadAheadSource(try plain(layer)) }
+        guard checked else { return ReadAheadSource(plain(layer)) }
         let result = ahead?.layer == layer ? ahead!.source : try verified(layer)
         ahead = nil
         guard readsAhead else { return result }
@@ -61,16 +85,16 @@ final class ImageLayers: LayerProvider {
         return result
     }
 
-    private func plain(_ layer: Int) throws -> any ByteSource {
-        let blob = try source.blob(layer)
-        return try Decompressor.open(FileRegion(blob.file, offset: blob.offset, length: blob.length))
+    private func plain(_ layer: Int) -> any ByteSource {
+        // A layer that is opened ahead may be one that hasn't come yet.
+        DeferredSource { try Decompressor.open(BlobSource(self.blob(layer))) }
     }
 
     private func verified(_ layer: Int) throws -> any ByteSource {
         let descriptor = image.layers[layer]
-        guard let expected = descriptor.diffID else { return ReadAheadSource(try plain(layer)) }
+        guard let expected = descriptor.diffID else { return ReadAheadSource(plain(layer)) }
         let hasher = StreamHasher(expected.algorithm)
-        return CheckedSource(ReadAheadSource(try plain(layer)) { hasher.update($0) }) {
+        return CheckedSource(ReadAheadSource(plain(layer)) { hasher.update($0) }) {
             let actual = hasher.finish()
             guard actual == expected else { throw ConversionError.wrongDiffID(layer: descriptor.label, expected: expected, actual: actual) }
         }
@@ -85,6 +109,43 @@ final class ImageLayers: LayerProvider {
         try reader.data { bytes.append(contentsOf: $0) }
         return bytes
     }
+}
+
+/// The bytes of a layer as served, which may still come.
+private final class BlobSource: ByteSource {
+    private let blob: LayerBlob
+    private var position = 0
+
+    init(_ blob: LayerBlob) { self.blob = blob }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        while true {
+            let end = try blob.arrival?(position) ?? blob.length
+            let wanted = min(buffer.count, end - position)
+            guard wanted > 0 else { return 0 }
+            let count = try blob.file.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]), at: blob.offset + position)
+            position += count
+            if count > 0 { return count }
+            // A region that ends early is a file that was cut off, unless its download begins anew just now.
+            guard blob.arrival != nil, end < blob.length else { throw ArchiveError.truncated }
+        }
+    }
+}
+
+/// A source that is opened, and waited for, by whoever reads it first.
+private final class DeferredSource: ByteSource {
+    private let open: () throws -> any ByteSource
+    private var source: (any ByteSource)?
+
+    init(_ open: @escaping () throws -> any ByteSource) { self.open = open }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let source = try source ?? open()
+        self.source = source
+        return try source.read(into: buffer)
+    }
+
+    func skip(_ count: Int) -> Int { source?.skip(count) ?? 0 }
 }
 
 /// A source that is checked when its end is reached.

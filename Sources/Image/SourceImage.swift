@@ -67,11 +67,14 @@ public struct LayerBlob: Sendable {
     public let file: OpenFile
     public let offset: Int
     public let length: Int
+    /// Where bytes still come: waits until there are more than so many, or all, and says how many there are then.
+    public let arrival: (@Sendable (_ position: Int) throws -> Int)?
 
-    public init(file: OpenFile, offset: Int, length: Int) {
+    public init(file: OpenFile, offset: Int, length: Int, arrival: (@Sendable (_ position: Int) throws -> Int)? = nil) {
         self.file = file
         self.offset = offset
         self.length = length
+        self.arrival = arrival
     }
 }
 
@@ -83,12 +86,30 @@ public protocol ImageSource: Sendable {
     /// The bytes of layer `index` (base is 0). Blocks until all of them are here and their digest is checked.
     /// May be called from several threads.
     func blob(_ index: Int) throws -> LayerBlob
+
+    /// Like ``blob(_:)``, but bytes may be read while they come, before their digest is checked: whoever does checks them
+    /// by the layer's diff ID, and keeps nothing before ``blob(_:)`` has returned.
+    func arriving(_ index: Int) throws -> LayerBlob
+
+    /// Like ``arriving(_:)``, or nothing where the layer is far from coming: good for a guess.
+    func beginning(_ index: Int) throws -> LayerBlob
+
+    /// Nobody wants more: whoever waits for bytes is let go, with an error.
+    func giveUp()
+}
+
+extension ImageSource {
+    public func arriving(_ index: Int) throws -> LayerBlob { try blob(index) }
+    public func beginning(_ index: Int) throws -> LayerBlob { try blob(index) }
+    public func giveUp() {}
 }
 
 /// What a source tells while it works, for whoever draws progress.
 public enum SourceEvent: Sendable {
-    /// A layer's download begins; `total` bytes where known.
-    case started(layer: LayerDescriptor, total: Int?)
+    /// What there is: each blob once.
+    case found(layers: [LayerDescriptor])
+    /// A layer's download begins.
+    case started(layer: LayerDescriptor)
     /// So many bytes of it are here now.
     case received(layer: LayerDescriptor, bytes: Int)
     /// All of it is here; without the others before where it was here already.

@@ -30,8 +30,9 @@ final class ProgressDisplay: @unchecked Sendable {
         state.update { state in
             guard !state.finished else { return }
             switch event {
-            case .started(let layer, let total):
-                state.lines.append(Line(label: Self.short(layer), total: total ?? layer.size))
+            case .found: break
+            case .started(let layer):
+                state.lines.append(Line(label: Self.short(layer), total: layer.size))
             case .received(let layer, let bytes):
                 let label = Self.short(layer)
                 if let index = state.lines.firstIndex(where: { $0.label == label }) { state.lines[index].received = bytes }

@@ -10,6 +10,8 @@ public protocol LayerProvider {
     /// A layer's uncompressed tar, base is 0, from its beginning. It is read to its end once, and its source throws there where
     /// the bytes are not the ones that were promised; where only a part is needed, `checked` is false.
     func open(_ layer: Int, checked: Bool) throws -> any ByteSource
+    /// The beginning of a layer's tar, perhaps not all of it and perhaps wrong: what is read there is a guess.
+    func beginning(_ layer: Int) throws -> any ByteSource
     /// The members of a layer that was read before, and is known to be whole and within all limits; nil where its bytes must be read.
     func members(_ layer: Int) throws -> (any MemberReader)?
     /// What names of the layers' members mean.
@@ -30,6 +32,7 @@ public struct Whitelist: Sendable {
 
 extension LayerProvider {
     public var dialect: Dialect { .layer }
+    public func beginning(_ layer: Int) throws -> any ByteSource { try open(layer, checked: false) }
     public func whitelist(_ layer: Int) -> Whitelist? { nil }
     public func members(_ layer: Int) throws -> (any MemberReader)? { nil }
 }
@@ -153,11 +156,12 @@ public struct Squasher {
         }
     }
 
-    /// The root stands first, whichever layer names it. Those that do mostly do so at their beginning: that much is looked up.
+    /// The root stands first, whichever layer names it. Those that do mostly do so at their beginning: that much is looked up. What
+    /// turns out to be otherwise, or to be no archive, is found when the layer is read.
     private mutating func expectRoot() throws {
         for layer in (0..<provider.layerCount).reversed() {
             do {
-                let reader = try layers.again(layer)
+                let reader = try provider.members(layer) ?? TarReader(provider.beginning(layer))
                 while let entry = try reader.next(), reader.headerPosition < 1 << 20 {
                     guard entry.kind == .directory, case .entry(let path)? = try? provider.dialect.meaning(entry.path), path.components.isEmpty else {
                         continue
@@ -165,7 +169,7 @@ public struct Squasher {
                     flattening.expectRoot(entry, layer: layer)
                     return
                 }
-            } catch let error as ArchiveError { throw LayerError(layer: layer, error: error) }
+            } catch is ArchiveError {}
         }
     }
 

@@ -94,6 +94,10 @@ final class Place {
     /// An archive as `docker save` writes it, of trees that lines of shell make, one a layer.
     /// - Parameter more: more members of the configuration, each with a comma before it.
     func archive(_ layers: String..., config: String = #"{"Cmd":["/bin/sh"]}"#, more: String = "") throws -> String {
+        try archive(layers, config: config, more: more)
+    }
+
+    func archive(_ layers: [String], config: String = #"{"Cmd":["/bin/sh"]}"#, more: String = "") throws -> String {
         var script = "set -e; rm -rf make; mkdir make; cd make; ids=(); names=()\n"
         for (number, layer) in layers.enumerated() {
             script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) -cf \(number)/layer.tar .; "

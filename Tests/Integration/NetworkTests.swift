@@ -131,6 +131,41 @@ struct NetworkTests {
 
     // MARK: Networks
 
+    /// Layers are read while they come, whichever of them names the root directory: the bytes are those of the archive.
+    @Test func whileLayersCome() throws {
+        let place = try Place()
+        let registry = try RegistryServer(try Place())
+        let layer = "head -c 200000 /dev/urandom >$RANDOM"
+        for (name, layers) in [
+            ("top", [layer, layer, "touch -d @5 ."]), ("middle", [layer, layer, "chmod 711 .; touch -d @7 .; touch x", layer, layer, layer]),
+        ] {
+            let archive = try place.archive(layers)
+            // Only one layer names it.
+            let rewritten = try place.shell(
+                """
+                set -e; rm -rf u; mkdir u; cd u; tar -xf ../made.docker
+                for l in $(seq 0 \(layers.count - 1)); do
+                    [ $l = 2 ] || { mkdir d; tar -C d -xf $l/layer.tar; tar -C d -cf $l/layer.tar $(ls d); rm -r d; }
+                done
+                ids=$(for l in $(seq 0 \(layers.count - 1)); do sha256sum <$l/layer.tar | cut -c1-64; done | jq -R '"sha256:" + .' | jq -sc .)
+                jq -c --argjson ids "$ids" '.rootfs.diff_ids = $ids' $(jq -r '.[0].Config' manifest.json) >c.json; jq -c '.[0].Config = "c.json"' manifest.json >m; mv m manifest.json
+                tar -cf ../\(name).docker manifest.json c.json */layer.tar
+                """)
+            try #require(rewritten.status == 0, "\(rewritten) \(archive)")
+            try registry.push("\(place.path)/\(name).docker", as: "\(name):latest")
+            let relay = try FixtureServer.relay(to: registry.address, rate: "2000000")
+            let outcome = try place.shell(
+                """
+                hash() { local size=$(tar -xOf $1 manifest | wc -c); tail -c +$((512 + (size + 511) / 512 * 512 + 1)) $1 | sha256sum; }
+                docker2aci --quiet --compression=none -o a.aci \(name).docker; hash a.aci
+                docker2aci --quiet --compression=none --no-cache -o b.aci 127.0.0.1:\(relay.port)/\(name); hash b.aci
+                docker2aci --quiet --compression=none --no-cache --jobs=1 -o c.aci 127.0.0.1:\(relay.port)/\(name); cmp b.aci c.aci
+                """)
+            let lines = outcome.output.split(separator: "\n")
+            #expect(lines.count == 2 && lines[0] == lines[1] && outcome.errors == "", "\(name): \(outcome)")
+        }
+    }
+
     @Test func aSilentServerIsGivenUp() throws {
         let place = try Place()
         let registry = try RegistryServer(try Place())

@@ -1,0 +1,133 @@
+import Digest
+import Files
+import Image
+import Threads
+
+/// The downloads of one image's layers, several at once: the top layer first, as images are read, and then the base, which tells most of
+/// the root directory; but what somebody waits for goes before what nobody does.
+final class Downloads: Sendable {
+    private enum Progress {
+        /// So many bytes are in the file, which may become fewer where a download begins anew.
+        case arriving(OpenFile, received: Int)
+        case whole(OpenFile)
+    }
+    private struct Cancelled: Error {}
+
+    private struct State {
+        var progress: [String: Progress] = [:]
+        /// Layers that nobody has begun to download.
+        var waiting: [Int]
+        /// The first real one: after it the rest is stopped or never begun, and its reason is everybody's.
+        var failure: (any Error)?
+        var cancelled = false
+
+        mutating func prefer(_ key: String, in image: any RemoteImage) {
+            guard let place = waiting.firstIndex(where: { image.key($0) == key }) else { return }
+            waiting.insert(waiting.remove(at: place), at: 0)
+        }
+
+        func checkFailure() throws {
+            if let failure { throw failure }
+            if cancelled { throw Cancelled() }
+        }
+    }
+
+    private let found: any RemoteImage
+    private let scratch: Directory
+    private let state: Monitor<State>
+
+    init(_ found: any RemoteImage, jobs: Int, cache: BlobCache?, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) {
+        self.found = found
+        self.scratch = scratch
+        // A layer that stands in the list twice is one blob.
+        var seen: Set<String> = []
+        let layers = Array(found.image.layers.indices.reversed())
+        let blobs = (layers.prefix(1) + layers.suffix(1) + layers.dropFirst()).filter { seen.insert(found.key($0)).inserted }
+        let state = Monitor(State(waiting: blobs))
+        self.state = state
+        events(.found(layers: blobs.map { found.image.layers[$0] }))
+        for _ in 0..<min(jobs, blobs.count) {
+            WorkerThread {
+                while let index = state.update({ $0.cancelled || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }) {
+                    do {
+                        let file = try Self.download(index, found, state, cache, scratch, events)
+                        state.update { $0.progress[found.key(index)] = .whole(file) }
+                        events(.finished(layer: found.image.layers[index]))
+                    } catch {
+                        state.update { state in
+                            if state.failure == nil, !(error is Cancelled) { state.failure = error }
+                            state.cancelled = true
+                        }
+                    }
+                }
+            }.detach()
+        }
+    }
+
+    private static func download(
+        _ index: Int, _ found: any RemoteImage, _ state: Monitor<State>, _ cache: BlobCache?, _ scratch: Directory,
+        _ events: @escaping @Sendable (SourceEvent) -> Void
+    ) throws -> OpenFile {
+        let (layer, key) = (found.image.layers[index], found.key(index))
+        func fetch(_ file: OpenFile) throws {
+            events(.started(layer: layer))
+            try found.download(index, into: file) { received in
+                try state.update { state in
+                    if state.cancelled { throw Cancelled() }
+                    state.progress[key] = .arriving(file, received: received)
+                }
+                events(.received(layer: layer, bytes: received))
+            }
+        }
+        if let cache, let digest = layer.digest { return try cache.blob(digest, size: layer.size, scratch: scratch, fetch: fetch) }
+        let file = try scratch.unnamedFile()
+        try fetch(file)
+        return file
+    }
+
+    func cancel() { state.update { $0.cancelled = true } }
+
+    /// Blocks until the layer is here, or it is certain that it won't be.
+    func wait(for index: Int) throws -> LayerBlob {
+        let key = found.key(index)
+        state.update { $0.prefer(key, in: found) }
+        let file = try state.wait { state -> OpenFile? in
+            if case .whole(let file)? = state.progress[key] { return file }
+            try state.checkFailure()
+            return nil
+        }
+        return LayerBlob(file: file, offset: 0, length: try file.size())
+    }
+
+    /// Blocks until the layer begins to come.
+    func arriving(_ index: Int) throws -> LayerBlob {
+        let key = found.key(index)
+        state.update { $0.prefer(key, in: found) }
+        let (file, isWhole) = try state.wait { state -> (OpenFile, Bool)? in
+            switch state.progress[key] {
+            case .whole(let file): return (file, true)
+            case .arriving(let file, _):
+                try state.checkFailure()
+                return (file, false)
+            case nil:
+                try state.checkFailure()
+                return nil
+            }
+        }
+        if isWhole { return LayerBlob(file: file, offset: 0, length: try file.size()) }
+        return LayerBlob(file: file, offset: 0, length: found.image.layers[index].size ?? .max) { [state] position in
+            try state.wait { state in
+                if case .whole(let file)? = state.progress[key] { return try file.size() }
+                try state.checkFailure()
+                if case .arriving(_, let received)? = state.progress[key], received > position { return received }
+                return nil
+            }
+        }
+    }
+
+    /// The first bytes of a layer that has begun to come, or is the base; of any other none.
+    func beginning(_ index: Int) throws -> LayerBlob {
+        if index == 0 || state.update({ $0.progress[found.key(index)] != nil }) { return try arriving(index) }
+        return LayerBlob(file: try scratch.unnamedFile(), offset: 0, length: 0)
+    }
+}
