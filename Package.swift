@@ -122,8 +122,8 @@ let package = Package(
         .executableTarget(
             name: "d2a",
             dependencies: [
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Pod", "Stage1",
-                "Metadata",
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Pod", "Isolation",
+                "Network", "Stage1", "Metadata",
                 "Program", argumentParser,
             ],
             swiftSettings: strict),

@@ -75,6 +75,7 @@ public struct ControlGroupLayout: Sendable, Equatable {
 public struct PodControlGroups {
     private let layout: ControlGroupLayout
     private let name: String
+    private let note: (String) throws -> Void
     /// All directories that were made, each before those in it.
     public private(set) var directories: [String] = []
     /// What could not be enforced, in the words of isolators.
@@ -82,9 +83,11 @@ public struct PodControlGroups {
     /// `cgroup.procs` of the groups that the pod's process 1 joins.
     public private(set) var joined: [OpenFile] = []
 
-    /// - Parameter uuid: the pod's.
-    public init(_ layout: ControlGroupLayout, uuid: String) {
-        (self.layout, name) = (layout, "d2a-\(uuid)")
+    /// - Parameters:
+    ///   - uuid: the pod's.
+    ///   - note: keeps the path of a directory that is about to be made, so that whoever finds it can remove it.
+    public init(_ layout: ControlGroupLayout, uuid: String, note: @escaping (String) throws -> Void) {
+        (self.layout, name, self.note) = (layout, "d2a-\(uuid)", note)
     }
 
     /// Makes the pod's own groups.
@@ -159,7 +162,7 @@ public struct PodControlGroups {
     private mutating func report(_ controller: String) { unenforced.append(controller == "cpu" ? "resource/cpu" : "resource/memory") }
 
     private mutating func make(_ directory: String) -> Bool {
-        guard mkdir(directory, 0o755) == 0 else { return false }
+        guard (try? note(directory)) != nil, mkdir(directory, 0o755) == 0 else { return false }
         directories.append(directory)
         return true
     }

@@ -73,7 +73,10 @@ public struct PodNetworks: Sendable, Equatable, Codable {
         let there = access(namespace, F_OK) == 0
         for attachment in attachments.reversed() {
             // Without a namespace there is no interface; leases and rules are still given back.
-            do { _ = try attachment.run(.delete, container: uuid, namespace: there ? namespace : "") } catch { failure = failure ?? error }
+            do { _ = try attachment.run(.delete, container: uuid, namespace: there ? namespace : "") } catch {
+                // What never came about may be beyond undoing too.
+                if attachment.result != .null { failure = failure ?? error }
+            }
         }
         _ = system_unmount(namespace)
         unlink(namespace)

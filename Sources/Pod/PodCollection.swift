@@ -12,11 +12,12 @@ public struct PodCollection: Sendable {
 
     /// Removes the pods whose time has come. One that cannot be removed keeps no other from being.
     /// - Parameter now: nanoseconds since 1970.
+    /// - Parameter release: gives back what a pod holds outside of its directory.
     /// - Returns: the UUIDs of those that were removed.
-    public func run(in data: Directory, now: Int) -> [String] {
+    public func run(in data: Directory, now: Int, release: (PodDirectory) throws -> Void) -> [String] {
         let embryos = (try? data.directory("pods/embryo").names()) ?? []
         let pods = PodDirectory.all(in: data) + embryos.compactMap { try? PodDirectory($0, in: .embryo, of: data) }
-        return pods.compactMap { pod in isDue(pod, now) && (try? pod.discard()) == true ? pod.uuid : nil }
+        return pods.compactMap { pod in isDue(pod, now) && (try? pod.discard(release)) == true ? pod.uuid : nil }
     }
 
     private func isDue(_ pod: PodDirectory, _ now: Int) -> Bool {
@@ -36,9 +37,11 @@ public struct PodCollection: Sendable {
 
 extension PodDirectory {
     /// Removes a pod that nobody holds.
+    /// - Parameter release: gives back what it holds outside of its directory. Where that fails the pod stays.
     /// - Returns: false where somebody does.
-    public func discard() throws(FileError) -> Bool {
+    public func discard(_ release: (PodDirectory) throws -> Void) throws -> Bool {
         guard try lock() else { return false }
+        try release(self)
         var pod = self
         let next: PodPhase? = phase == .run ? .exitedGarbage : [.prepare, .prepared].contains(phase) ? .garbage : nil
         if let next { try pod.move(to: next) }

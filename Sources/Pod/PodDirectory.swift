@@ -12,6 +12,8 @@ import Glibc
 ///     ready                 there once every app runs
 ///     exit-status           the pod's; missing where it was killed with everything that watched it
 ///     hosts hostname resolv.conf
+///     cgroups               its control groups, a path a line, in the order of their making
+///     net-info.json         its networks, where it has its own
 ///     volumes/NAME          empty volumes
 ///     shm                   shared memory of several apps
 ///     apps/NAME/            manifest   the image's

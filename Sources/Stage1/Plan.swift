@@ -49,6 +49,7 @@ struct Plan {
         }
         list("namespaces", namespaces)
         if settings.stage1 != .chroot { step("hostname", settings.hostname) }
+        for (key, value) in settings.parameters { step("sysctl", "/proc/sys/" + key.split(separator: ".").joined(separator: "/"), value) }
         step("stop-timeout", String(settings.stopTimeout))
         let sharesMemory = apps.count > 1
         if sharesMemory { step("shared-memory", "\(pod.path)/shm", Self.sharedMemory) }

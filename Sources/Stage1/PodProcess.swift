@@ -42,6 +42,8 @@ public struct PodSettings: Sendable {
     public var resolver: String?
     /// The `cgroup.procs` of the pod's own groups, which its process 1 joins, and so a view of control groups that begins there.
     public var cgroups: [any DescriptorOwner] = []
+    /// Kernel parameters of the pod's own namespaces, by key: `kernel.shmmax`.
+    public var parameters: [(key: String, value: String)] = []
     /// Milliseconds between TERM and KILL where a pod is to end.
     public var stopTimeout = 10_000
     /// Whether paths of the kernel's that concern the host are hidden or read-only.

@@ -67,6 +67,13 @@ void join_cgroup(int procs) {
     if (write(procs, "0", 1) != 1) fail("can't join the pod's control group");
 }
 
+/* The kernel shows this process the parameters of its own namespaces. */
+static void set_parameter(const char *path, const char *value) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, value, strlen(value)) < 0) fail("can't set %s to %s", path, value);
+    close(fd);
+}
+
 static void pod_step(const char *step, struct plan *plan, struct pod *pod) {
     if (strcmp(step, "descriptors") == 0) {
         pod->handed_over = (int)plan_number(plan);
@@ -82,6 +89,9 @@ static void pod_step(const char *step, struct plan *plan, struct pod *pod) {
     } else if (strcmp(step, "shared-memory") == 0) {
         const char *path = plan_need(plan), *data = plan_need(plan);
         if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, data) != 0) fail("can't mount the pod's shared memory");
+    } else if (strcmp(step, "sysctl") == 0) {
+        const char *path = plan_need(plan);
+        set_parameter(path, plan_need(plan));
     } else if (strcmp(step, "stop-timeout") == 0) {
         pod->stop_timeout = plan_number(plan);
     } else {

@@ -95,6 +95,21 @@ static int watch(pid_t child, int signals, int events, int ready) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Removes the pod's control groups, which d2a has listed in the order of their making: a path a line. */
+static void remove_control_groups(void) {
+    int fd = openat(LOCK_FD, "cgroups", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return;
+    static char paths[1 << 16];
+    ssize_t count = read(fd, paths, sizeof paths - 1);
+    close(fd);
+    paths[count < 0 ? 0 : count] = 0;
+    for (char *end; (end = strrchr(paths, '\n')) != NULL;) {
+        *end = 0;
+        char *before = strrchr(paths, '\n');
+        rmdir(before ? before + 1 : paths);
+    }
+}
+
 int keeper(struct plan *plan, pid_t parent) {
     name_process("d2a-keeper");
     /* The terminal's ^C reaches d2a, which passes it on: it must not reach us as well. */
@@ -133,7 +148,9 @@ int keeper(struct plan *plan, pid_t parent) {
     note("pid", child);
     if (getppid() != parent) kill(child, SIGKILL);
     int code = watch(child, signals, events[0], ready[0]);
-    if (remove)
+    remove_control_groups();
+    /* Networks are d2a's to undo, and what tells of them stays until they are. */
+    if (remove && faccessat(LOCK_FD, "net-info.json", F_OK, 0) != 0)
         remove_tree(DATA_FD, pod);
     else
         note("exit-status", code);

@@ -134,7 +134,7 @@ import Testing
     }
 
     @Test func whatNoControllerEnforcesIsSaid() throws {
-        var groups = PodControlGroups(ControlGroupLayout(mounts: "", groups: "", isRoot: true) { _ in "" }, uuid: "u")
+        var groups = PodControlGroups(ControlGroupLayout(mounts: "", groups: "", isRoot: true) { _ in "" }, uuid: "u") { _ in }
         var limits = ResourceLimits()
         (limits.memory, limits.shares) = (1 << 20, 5)
         try groups.makePod(limits, appsHaveLimits: true, devices: [])

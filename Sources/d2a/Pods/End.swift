@@ -49,7 +49,7 @@ struct RemovePods: ParsableCommand {
     func run() throws {
         var failed = false
         for pod in try which.pods(in: global) {
-            if try pod.discard() {
+            if try pod.discard(PodSurroundings.release) {
                 print("\"\(pod.uuid)\"")
             } else {
                 complain("rm: pod \"\(pod.uuid)\" is currently running\n")
@@ -75,7 +75,9 @@ struct CollectGarbage: ParsableCommand {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         let collection = PodCollection(gracePeriod: gracePeriod.seconds, expirePrepared: expirePrepared.seconds)
-        for uuid in try collection.run(in: global.store().root, now: now.tv_sec * 1_000_000_000 + now.tv_nsec) { print("Garbage collecting pod \"\(uuid)\"") }
+        for uuid in try collection.run(
+            in: global.store().root, now: now.tv_sec * 1_000_000_000 + now.tv_nsec, release: PodSurroundings.release)
+        { print("Garbage collecting pod \"\(uuid)\"") }
     }
 }
 

@@ -2,6 +2,7 @@ import AppC
 import ArgumentParser
 import Diagnostics
 import Glibc
+import Isolation
 import Pod
 import Program
 import Stage1
@@ -29,7 +30,12 @@ struct Enter: ParsableCommand {
             throw EntryError.whichApp(apps.map(\.name))
         }
         let image = try pod.imageManifest(of: item.name)
-        let (limits, _) = try AppLimits.of((item.app ?? image.app)?.isolators ?? [])
+        let store = try global.store()
+        let isolation = try Isolation((item.app ?? image.app)?.isolators ?? [])
+        var limits = AppLimits(isolation)
+        if pod.stage1() == .builtin {
+            limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: store.root)
+        }
         var words = command
         if words.first == "--" { words.removeFirst() }
         if words.isEmpty { words = ["/bin/sh"] }

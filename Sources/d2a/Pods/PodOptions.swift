@@ -166,7 +166,19 @@ struct PodOptions: ParsableArguments {
 
 /// Options of a pod that are about one run of it.
 struct RuntimeOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The pod's network: host, or none. (default: host)", valueName: "network")) var net: String?
+    @Option(
+        help: ArgumentHelp(
+            "The pod's networks: host, none, default, default-restricted, all, or names of configured ones. (default: host; with --port default)",
+            valueName: "name[:key=value;...],..."))
+    var net: String?
+    @Option(help: ArgumentHelp("Name servers; or host or none for the host's or the image's resolv.conf. May be repeated.", valueName: "ip")) var dns:
+        [String] = []
+    @Option(help: ArgumentHelp("Look names up in this domain. May be repeated.", valueName: "domain")) var dnsSearch: [String] = []
+    @Option(help: ArgumentHelp("An option of resolv.conf. May be repeated.", valueName: "option")) var dnsOpt: [String] = []
+    @Option(help: ArgumentHelp("The local domain in resolv.conf.", valueName: "domain")) var dnsDomain: String?
+    @Option(help: ArgumentHelp("Add a line to the apps' /etc/hosts, or give them the host's. May be repeated.", valueName: "ip=name|host")) var hostsEntry:
+        [String] = []
+    @Flag(help: "Refuse to run where an isolator can't be enforced.") var strict = false
     @Option(help: ArgumentHelp("The pod's host name.", valueName: "name")) var hostname: String?
     @Option(help: ArgumentHelp("Whether the pod has an IPC namespace of its own: auto, private or parent. (default: auto)", valueName: "mode")) var ipc:
         IPCMode?
@@ -182,7 +194,7 @@ struct RuntimeOptions: ParsableArguments {
 
     enum IPCMode: String, ExpressibleByArgument, CaseIterable { case auto, `private`, parent }
 
-    static let switches: Set<String> = ["interactive", "rm", "mds-register"]
+    static let switches: Set<String> = ["interactive", "rm", "mds-register", "strict"]
 }
 
 extension Stage1Kind: ExpressibleByArgument {}

@@ -63,7 +63,7 @@ struct RunPrepared: ParsableCommand {
         // Another may have run it, and even ended, before we had the lock.
         do { try pod.move(to: .run) } catch { throw error.code == ENOENT ? PodError.notPrepared(uuid: pod.uuid) : error }
         // Where everything goes well the pod has done that itself.
-        defer { if runtime.remove { try? pod.remove() } }
+        defer { if runtime.remove, (try? PodSurroundings.release(pod)) != nil { try? pod.remove() } }
         try PodCommand.start(pod, store, runtime)
     }
 }

@@ -60,7 +60,7 @@ struct Run: ParsableCommand {
         let request = try PodRequest(options.pod, apps, options.fetching, store)
         var pod = try PodDirectory(in: store.root)
         // Where everything goes well the pod has done that itself.
-        defer { if options.runtime.remove { try? pod.remove() } }
+        defer { if options.runtime.remove, (try? PodSurroundings.release(pod)) != nil { try? pod.remove() } }
         if let file = options.uuidFileSave { try OpenFile.open(file, O_WRONLY | O_CREAT | O_TRUNC).write(pod.uuid) }
         try request.prepare(pod, store, overlay: !options.pod.noOverlay)
         try pod.move(to: .run)
@@ -102,13 +102,15 @@ enum PodCommand {
     private static func processes(_ pod: PodDirectory, _ store: ImageStore, _ options: RuntimeOptions) throws -> Int32 {
         let manifest = try pod.manifest()
         let items = manifest.apps ?? []
-        if options.mdsRegister, options.net == "none" { throw ValidationError("--mds-register needs a network: the pod has none (--net=none)") }
-        let metadata = options.mdsRegister ? try pod.registerMetadata(network: nil) : nil
         if options.interactive, items.count > 1 { throw ValidationError("interactive option only supports one image") }
         if options.stage1 == .chroot, items.count > 1 { throw ValidationError("--stage1=chroot runs pods of one app only") }
-        if options.stage1 == .chroot, options.net ?? "host" != "host" { throw ValidationError("--stage1=chroot has the host's network only") }
-        let apps = try items.map { item in
-            let image = try pod.imageManifest(of: item.name)
+        let images = try items.map { try pod.imageManifest(of: $0.name) }
+        let apps = zip(items, images).map { item, image in item.app ?? image.app ?? App() }
+        var surroundings = try PodSurroundings(pod, manifest, apps, options)
+        defer { surroundings.remove() }
+        let metadata = options.mdsRegister ? try pod.registerMetadata(network: surroundings.networks?.namespace) : nil
+        let processes = try zip(items, images).enumerated().map { index, app in
+            let (item, image) = app
             let streams = StreamModes(of: item).streams(isAlone: items.count == 1, interactive: options.interactive)
             let tree = try pod.tree(of: item.name)
             let root = try store.root.directory(tree ?? pod.path("rootfs", of: item.name))
@@ -116,12 +118,11 @@ enum PodCommand {
                 item, of: manifest, image: image, root: root, terminal: streams.hasTerminal ? terminalKind() : nil,
                 metadata: metadata)
             var process = AppProcess(app, root: tree.map { .overlay(tree: $0) } ?? .copy, streams: streams)
-            let (limits, ignored) = try AppLimits.of((item.app ?? image.app)?.isolators ?? [])
-            process.limits = limits
-            for name in ignored { complain("d2a: warning: the isolator \(printable(name)) of the app \(item.name) is not enforced\n") }
+            process.limits = try surroundings.limits(ofApp: index, named: item.name, filters: store.root)
             return process
         }
-        return try Stage1(data: store.root, pod: pod, apps: apps, settings: options.settings(pod)).run()
+        try surroundings.tellUnenforced()
+        return try Stage1(data: store.root, pod: pod, apps: processes, settings: surroundings.settings(pod)).run()
     }
 
     /// The kind of the person's terminal, where it is a name and nothing else.
@@ -131,32 +132,6 @@ enum PodCommand {
             !kind.isEmpty && kind.utf8.count <= 64
             && kind.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || "0123456789-+._".unicodeScalars.contains($0)) }
         return isName ? kind : "xterm"
-    }
-}
-
-extension RuntimeOptions {
-    func settings(_ pod: PodDirectory) throws -> PodSettings {
-        var settings = PodSettings(hostname: hostname ?? "d2a-\(pod.uuid.prefix(8))")
-        settings.stage1 = stage1 ?? .builtin
-        settings.hostIPC = ipc == .parent
-        settings.removeAtEnd = remove
-        settings.stopTimeout = stopTimeout * 1000
-        func hostFile(_ path: String) -> String? {
-            (try? OpenFile.open(path)).flatMap { try? $0.readAll(limit: 1 << 20) }.map { String(decoding: $0, as: UTF8.self) }
-        }
-        // Name service as the network has it: the host's files on the host's network, and a pod's own name in any case.
-        var hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-        switch net ?? "host" {
-        case "host":
-            settings.network = .host
-            hosts = hostFile("/etc/hosts") ?? hosts
-            settings.resolver = hostFile("/etc/resolv.conf")
-        case "none": settings.network = .none
-        case let name: throw ValidationError("the network \"\(name)\" is neither host nor none")
-        }
-        if !hosts.hasSuffix("\n") { hosts += "\n" }
-        settings.hosts = hosts + "127.0.1.1\t\(settings.hostname)\n"
-        return settings
     }
 }
 

@@ -1,0 +1,150 @@
+import AppC
+import ArgumentParser
+import Diagnostics
+import Files
+import Glibc
+import Isolation
+import Network
+import Pod
+import Program
+import Stage1
+
+/// What a run of a pod takes from the machine: networks and control groups. They are made before it, written down in its directory,
+/// and given back after it, or by `d2a gc`.
+struct PodSurroundings {
+    let networks: PodNetworks?
+    private let choice: NetworkChoice
+    private let options: RuntimeOptions
+    private let pod: PodDirectory
+    private var groups: PodControlGroups
+    private let isolation: Isolation
+    private let isolations: [Isolation]
+    private var unenforced: [String] = []
+
+    /// - Parameter apps: as they are run, in the order of the manifest.
+    init(_ pod: PodDirectory, _ manifest: PodManifest, _ apps: [App], _ options: RuntimeOptions) throws {
+        (self.pod, self.options) = (pod, options)
+        isolation = try Isolation(manifest.isolators ?? [], pod: true)
+        isolations = try apps.map { try Isolation($0.isolators ?? []) }
+        choice = try options.networks(withPorts: manifest.ports?.isEmpty == false)
+        let ports = try ForwardedPort.all(manifest.ports ?? [], of: apps)
+        let list = try pod.directory.file("cgroups", O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
+        groups = PodControlGroups(.current(), uuid: pod.uuid) { try list.write($0 + "\n") }
+        switch choice {
+        case .host, .none: networks = nil
+        default: networks = try .make(choice, ports: ports, uuid: pod.uuid, pod: pod.directory)
+        }
+        do {
+            // Who shares the host's devices is not to be held to its own, and other runtimes have rules of theirs.
+            let devices = options.isBuiltin ? Self.devices(of: manifest) : nil
+            try groups.makePod(isolation.resources, appsHaveLimits: isolations.contains { !$0.resources.isEmpty }, devices: devices)
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    /// What an app may do, by its isolators.
+    mutating func limits(ofApp index: Int, named name: String, filters: Directory) throws -> AppLimits {
+        let isolation = isolations[index]
+        var limits = AppLimits(isolation)
+        if options.isBuiltin {
+            limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: filters)
+        } else if isolation.systemCalls != .standard {
+            unenforced.append("os/linux/seccomp-…-set of the app \(name), with --stage1=\(options.stage1?.rawValue ?? "")")
+        }
+        limits.cgroups = try groups.makeApp(name, isolation.resources)
+        unenforced += isolation.unenforced.map { "\($0) of the app \(name)" }
+        return limits
+    }
+
+    /// Tells the person which isolators mean nothing here (appc spec `ace.md#isolators`).
+    /// - Throws: `IsolationError/unenforced(_:)` with `--strict`.
+    func tellUnenforced() throws {
+        var all = unenforced + isolation.unenforced.map { "\($0) of the pod" } + groups.unenforced
+        if choice == .host { all += isolation.sysctl.filter { $0.key.hasPrefix("net.") }.map { "os/unix/sysctl \($0.key) of the pod, on the host's network" } }
+        if all.isEmpty { return }
+        if options.strict { throw IsolationError.unenforced(all) }
+        for name in all { complain("d2a: warning: the isolator \(printable(name)) is not enforced\n") }
+    }
+
+    func settings(_ pod: PodDirectory) throws -> PodSettings {
+        var settings = PodSettings(hostname: options.hostname ?? "d2a-\(pod.uuid.prefix(8))")
+        settings.stage1 = options.stage1 ?? .builtin
+        settings.hostIPC = options.ipc == .parent
+        settings.removeAtEnd = options.remove
+        settings.stopTimeout = options.stopTimeout * 1000
+        settings.cgroups = groups.joined
+        settings.parameters = isolation.sysctl.filter { choice != .host || !$0.key.hasPrefix("net.") }
+        settings.network =
+            switch choice {
+            case .host: .host
+            case .none: .none
+            default: .joined(try OpenFile.open(networks?.namespace ?? ""))
+            }
+        func hostFile(_ path: String) -> String? {
+            (try? OpenFile.open(path)).flatMap { try? $0.readAll(limit: 1 << 20) }.map { String(decoding: $0, as: UTF8.self) }
+        }
+        let resolver = try ResolverChoice(servers: options.dns, search: options.dnsSearch, options: options.dnsOpt, domain: options.dnsDomain ?? "")
+        // A pod without a network has no name servers either, but those it is told.
+        if choice != .none || resolver != .automatic {
+            settings.resolver = resolver.file(
+                networks: networks, host: hostFile("/etc/resolv.conf"), upstream: hostFile("/run/systemd/resolve/resolv.conf"))
+        }
+        let hosts = try HostsChoice(entries: options.hostsEntry)
+        settings.hosts = hosts.file(
+            hostname: settings.hostname, host: choice == .host || hosts == .host ? hostFile("/etc/hosts") : nil, address: networks?.addresses.first)
+        return settings
+    }
+
+    /// Gives everything back.
+    func remove() {
+        PodControlGroups.remove(groups.directories)
+        do { try networks?.remove(from: pod.directory) } catch let error as any DiagnosedError {
+            complain(error.diagnosis.lines(program: "d2a"))
+        } catch { complain("d2a: \(error)\n") }
+    }
+
+    /// Gives back what a pod that nobody runs any more holds.
+    static func release(_ pod: PodDirectory) throws {
+        try PodNetworks.of(pod.directory)?.remove(from: pod.directory)
+        guard let list = try? pod.directory.file("cgroups").readAll(limit: 1 << 20) else { return }
+        PodControlGroups.remove(list.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) })
+    }
+
+    /// Devices that are volumes; nil where a volume is a directory of devices, and so no rule can be made.
+    private static func devices(of manifest: PodManifest) -> [String]? {
+        let volumes = (manifest.volumes ?? []) + (manifest.apps ?? []).flatMap { ($0.mounts ?? []).compactMap(\.appVolume) }
+        if volumes.contains(where: { $0.source.map { $0 == "/dev" || $0.hasPrefix("/dev/") && OpenFile.isFile($0) == false } ?? false }) { return nil }
+        return volumes.compactMap { volume in
+            var status = stat()
+            guard let source = volume.source, stat(source, &status) == 0 else { return nil }
+            let kind = status.st_mode & S_IFMT
+            guard kind == S_IFCHR || kind == S_IFBLK else { return nil }
+            // makedev(3)
+            let (major, minor) = ((status.st_rdev >> 8) & 0xFFF, status.st_rdev & 0xFF | (status.st_rdev >> 12) & 0xFFF00)
+            return "\(kind == S_IFCHR ? "c" : "b") \(major):\(minor) \(volume.readOnly == true ? "rm" : "rwm")"
+        }
+    }
+}
+
+extension RuntimeOptions {
+    fileprivate var isBuiltin: Bool { stage1 ?? .builtin == .builtin }
+
+    /// The host's network, as it is there on every machine and costs no time; whoever forwards ports wants a network of the pod's own.
+    fileprivate func networks(withPorts ports: Bool) throws -> NetworkChoice {
+        let choice = try net.map { try NetworkChoice(argument: $0) } ?? (ports && stage1 != .chroot ? .default : .host)
+        if ports, choice == .host || choice == .none { throw NetworkError.noForwarding(network: choice == .host ? "host" : "none") }
+        if stage1 == .chroot, choice != .host { throw ValidationError("--stage1=chroot has the host's network only") }
+        if mdsRegister, choice == .none { throw ValidationError("--mds-register needs a network: the pod has none (--net=none)") }
+        return choice
+    }
+}
+
+extension AppLimits {
+    init(_ isolation: Isolation) {
+        self.init(bounding: isolation.capabilities)
+        noNewPrivileges = isolation.noNewPrivileges
+        oomScoreAdjust = isolation.oomScoreAdjust
+    }
+}
