@@ -84,7 +84,7 @@ let package = Package(
 
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CLinux"]),
-        module("Pod", ["Diagnostics", "Files", "Accounts", "AppC"]),
+        module("Pod", ["Diagnostics", "Files", "Accounts", "AppC", "CLinux"]),
         // What isolators say, as filters and control groups; networks.
         module("Isolation", ["Diagnostics", "Files", "AppC", "Pod", "CSeccomp", "CLinux"]),
         module("Network", ["Diagnostics", "Files", "Subprocess", "AppC", "CLinux"]),

@@ -1,4 +1,4 @@
-import Files
+import CLinux
 
 /// Linux capabilities as a set of bits (capabilities(7)).
 public struct Capabilities: OptionSet, Sendable, Hashable {
@@ -28,11 +28,7 @@ public struct Capabilities: OptionSet, Sendable, Hashable {
     ]
 
     /// What this process has and could pass on.
-    public static func own() -> Self {
-        guard let status = try? OpenFile.open("/proc/self/status").readAll(limit: 1 << 16) else { return [] }
-        let line = String(decoding: status, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("CapPrm:") }
-        return Self(rawValue: line.flatMap { UInt64($0.dropFirst("CapPrm:\t".count), radix: 16) } ?? 0)
-    }
+    public static func own() -> Self { Self(rawValue: system_own_capabilities()) }
 
     /// Their names in the order of their bits, those of Linux 5.9 and later.
     private static let allNames = """

@@ -93,6 +93,8 @@ public func becomeNobody(handingOver descriptors: [Int32] = []) throws {
     system_no_new_privileges()
     guard geteuid() == 0 else { return }
     let nobody: uid_t = 65534
+    // In a user namespace with one user there is no nobody: it has no rights to give up but those the sandbox takes.
+    if setgid(nobody) != 0, errno == EINVAL { return }
     for descriptor in descriptors {
         guard fchown(descriptor, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
     }

@@ -29,8 +29,22 @@ public struct Entry {
         }
         if let terminal { environment = environment.filter { $0.name != "TERM" } + [NamedValue(name: "TERM", value: terminal)] }
         var limits = limits
-        limits.bounding = limits.bounding.intersection(.own())
-        plan = try Plan(entering: process, arguments: arguments, environment: environment, limits: limits)
+        // Anyone but root has no rights before the entry, and all of them behind it.
+        if geteuid() == 0 { limits.bounding = limits.bounding.intersection(.own()) }
+        plan = try Plan(entering: process, namespaces: Self.namespaces(of: pid), arguments: arguments, environment: environment, limits: limits)
+    }
+
+    /// The namespaces of a process in which this one isn't, as flags of setns(2): entering one's own needs rights over it.
+    private static func namespaces(of process: Int) -> Int {
+        let kinds = [
+            ("user", 0x1000_0000), ("mnt", 0x0002_0000), ("cgroup", 0x0200_0000), ("uts", 0x0400_0000), ("ipc", 0x0800_0000), ("pid", 0x2000_0000),
+            ("net", 0x4000_0000),
+        ]
+        return kinds.reduce(0) { flags, kind in
+            var (ours, theirs) = (stat(), stat())
+            let same = stat("/proc/self/ns/\(kind.0)", &ours) == 0 && stat("/proc/\(process)/ns/\(kind.0)", &theirs) == 0 && ours.st_ino == theirs.st_ino
+            return same ? flags : flags | kind.1
+        }
     }
 
     /// Runs the program as root in `/`, and waits for it. d2a itself never enters: a pod could reach its file (CVE-2019-5736).

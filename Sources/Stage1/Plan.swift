@@ -68,9 +68,11 @@ struct Plan {
     }
 
     /// The steps of one more program in a pod that runs.
-    /// - Parameter process: a pidfd of the app that it joins.
-    init(entering process: any DescriptorOwner, arguments: [String], environment: [NamedValue], limits: AppLimits) throws {
-        step("enter", number(of: process))
+    /// - Parameters:
+    ///   - process: a pidfd of the app that it joins.
+    ///   - namespaces: which of that process's it enters, as flags of setns(2).
+    init(entering process: any DescriptorOwner, namespaces: Int, arguments: [String], environment: [NamedValue], limits: AppLimits) throws {
+        step("enter", number(of: process), String(namespaces))
         command(arguments, nil, nil, environment: environment)
         step("directory", "/")
         step("user", "0", "0", "0")
@@ -88,7 +90,10 @@ struct Plan {
         let rootfs = pod.path("rootfs", of: app.name)
         switch process.root {
         case .overlay(let tree):
-            step("root", rootfs, "lowerdir=\(tree),upperdir=\(pod.path("upper", of: app.name)),workdir=\(pod.path("work", of: app.name))")
+            step(
+                "root", rootfs,
+                "lowerdir=\(tree),upperdir=\(pod.path("upper", of: app.name)),workdir=\(pod.path("work", of: app.name))\(UserNamespace.isCurrent ? ",userxattr" : "")"
+            )
         case .copy: step("root", rootfs, "")
         }
         step("make-directory", "/tmp", String(0o1777))

@@ -15,7 +15,9 @@ public enum Stage1Error: DiagnosedError, Equatable {
         switch self {
         case .setup(let what, let code):
             // A failure that is none of a system call's has no code.
-            Diagnosis(code == 0 ? what : "\(what): \(errorText(code))", hint: code == EPERM ? "running pods needs root with CAP_SYS_ADMIN: try sudo" : nil)
+            Diagnosis(
+                code == 0 ? what : "\(what): \(errorText(code))",
+                hint: Self.hint(code))
         case .noOverlay(let code): Diagnosis("can't mount an overlay for the pod: \(errorText(code))", hint: "run it with --no-overlay")
         case .notExecuted(let program, let code):
             switch code {
@@ -33,5 +35,11 @@ public enum Stage1Error: DiagnosedError, Equatable {
     public var exitCode: Int32 {
         guard case .notExecuted(_, let code) = self else { return 254 }
         return code == ENOENT || code == ENOTDIR ? 127 : 126
+    }
+
+    private static func hint(_ code: Int32) -> String? {
+        guard code == EPERM || code == EINVAL else { return nil }
+        if UserNamespace.isCurrent { return "users and groups besides root need lines for you in /etc/subuid and /etc/subgid, and newuidmap(1)" }
+        return code == EPERM ? "the kernel, or the container this runs in, forbids it: try as root of the host" : nil
     }
 }

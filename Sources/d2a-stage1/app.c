@@ -64,7 +64,8 @@ void set_capabilities(uint64_t permitted, uint64_t inheritable) {
 /* Becomes the app's user with the app's rights. Root keeps what the app may have; of others exec leaves what is ambient. */
 static void become(const struct app *app, uid_t user, gid_t group) {
     limit_bounding_set(app->bounding);
-    if (setgroups(app->group_count, app->groups) != 0) fail("can't set the supplementary groups");
+    /* A user namespace with one user may set no groups, and has none to lose. */
+    if (setgroups(app->group_count, app->groups) != 0 && (errno != EPERM || app->group_count > 0)) fail("can't set the supplementary groups");
     if (setresgid(group, group, group) != 0) fail("can't become group %u", group);
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) fail("can't keep the capabilities");
     if (setresuid(user, user, user) != 0) fail("can't become user %u", user);
@@ -262,8 +263,8 @@ int enter(struct plan *plan) {
     struct app app = {.streams = {-1, -1, -1}};
     for (char *step; (step = plan_word(plan)) != NULL;) {
         if (strcmp(step, "enter") == 0) {
-            int all = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP;
-            if (setns((int)plan_number(plan), all) != 0) fail("can't enter the pod");
+            int process = (int)plan_number(plan);
+            if (setns(process, (int)plan_number(plan)) != 0) fail("can't enter the pod");
         } else if (!app_step(step, plan, &app)) {
             errno = EPROTO;
             fail("the plan has an unknown step %s", step);

@@ -77,6 +77,21 @@ static void step_root(const char *path, const char *overlay) {
     if (root < 0) fail("can't open the pod's root");
 }
 
+static void set_flags(int mounted, unsigned long flags, bool recursive, const char *path);
+
+/* What a user namespace can't have as root has it, and does well enough: the host's /sys, where the network is the host's, and
+ * terminals that belong to no group. */
+static bool mount_otherwise(int target, const char *type, const char *path, unsigned long flags) {
+    if (strcmp(type, "devpts") == 0 && errno == EINVAL)
+        return mount_on(target, type, -1, type, flags, "newinstance,ptmxmode=0666,mode=0620") == 0;
+    if (strcmp(type, "sysfs") != 0 || errno != EPERM || mount_on(target, "/sys", -1, NULL, MS_BIND | MS_REC, NULL) != 0) return false;
+    int mounted = open_inside(root, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    if (mounted < 0) return false;
+    set_flags(mounted, flags, true, path);
+    close(mounted);
+    return true;
+}
+
 /* A file system of the kernel's, which only a true directory may carry: a link would put it somewhere else. */
 static void step_mount(struct plan *plan) {
     const char *type = plan_need(plan);
@@ -86,7 +101,7 @@ static void step_mount(struct plan *plan) {
     make_directory(path, 0755);
     int target = open_inside(root, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     if (target < 0) fail("can't mount %s: %s of the image must be a directory", type, path);
-    if (mount_on(target, type, -1, type, flags, data) != 0) fail("can't mount %s on %s", type, path);
+    if (mount_on(target, type, -1, type, flags, data) != 0 && !mount_otherwise(target, type, path, flags)) fail("can't mount %s on %s", type, path);
     close(target);
 }
 
@@ -167,11 +182,18 @@ static void step_device(struct plan *plan) {
     unsigned major = (unsigned)plan_number(plan), minor = (unsigned)plan_number(plan);
     const char *name;
     int parent = open_parent(path, &name);
-    if (mknodat(parent, name, S_IFCHR | 0666, makedev(major, minor)) != 0 || fchmodat(parent, name, 0666, 0) != 0) fail("can't make the device %s", path);
-    /* A mount of its own, so that it works where devices otherwise don't. */
-    int device = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (device < 0 || mount_on(device, NULL, device, NULL, MS_BIND, NULL) != 0) fail("can't mount the device %s", path);
-    close(device);
+    if (mknodat(parent, name, S_IFCHR | 0666, makedev(major, minor)) == 0) {
+        /* A mount of its own, so that it works where devices otherwise don't. */
+        int device = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (device < 0 || fchmodat(parent, name, 0666, 0) != 0 || mount_on(device, NULL, device, NULL, MS_BIND, NULL) != 0) fail("can't make the device %s", path);
+        close(device);
+    } else {
+        /* A user namespace has no devices of its own: the host's will do. */
+        int file = errno == EPERM ? openat(parent, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0666) : -1;
+        const char *source = strcmp(name, "console") == 0 ? "/dev/null" : path;
+        if (file < 0 || mount_on(file, source, -1, NULL, MS_BIND, NULL) != 0) fail("can't make the device %s", path);
+        close(file);
+    }
     close(parent);
 }
 

@@ -179,3 +179,10 @@ struct OutputExists: DiagnosedError {
     var path: String
     var diagnosis: Diagnosis { Diagnosis("\(path) exists", hint: "choose another place, or give --overwrite") }
 }
+
+/// Unpacking an image as it is needs rights that this process hasn't.
+struct NotRoot: DiagnosedError {
+    var diagnosis: Diagnosis { Diagnosis("giving files the owners that the image names needs root", hint: "run the command with sudo") }
+}
+
+func requireRoot() throws(NotRoot) { if geteuid() != 0 { throw NotRoot() } }

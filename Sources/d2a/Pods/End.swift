@@ -3,6 +3,7 @@ import Diagnostics
 import Glibc
 import Pod
 import Program
+import Stage1
 import Store
 
 /// `d2a stop`: ends pods.
@@ -48,7 +49,9 @@ struct RemovePods: ParsableCommand {
 
     func run() throws {
         var failed = false
-        for pod in try which.pods(in: global) {
+        let pods = try which.pods(in: global)
+        try UserNamespace.enter()
+        for pod in pods {
             if try pod.discard(PodSurroundings.release) {
                 print("\"\(pod.uuid)\"")
             } else {
@@ -75,9 +78,12 @@ struct CollectGarbage: ParsableCommand {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         let collection = PodCollection(gracePeriod: gracePeriod.seconds, expirePrepared: expirePrepared.seconds)
-        for uuid in try collection.run(
-            in: global.store().root, now: now.tv_sec * 1_000_000_000 + now.tv_nsec, release: PodSurroundings.release)
-        { print("Garbage collecting pod \"\(uuid)\"") }
+        let root = try global.store().root
+        // What apps wrote belongs to users that exist in there only.
+        try UserNamespace.enter()
+        for uuid in collection.run(in: root, now: now.tv_sec * 1_000_000_000 + now.tv_nsec, release: PodSurroundings.release) {
+            print("Garbage collecting pod \"\(uuid)\"")
+        }
     }
 }
 

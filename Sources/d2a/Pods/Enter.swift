@@ -23,7 +23,6 @@ struct Enter: ParsableCommand {
     var command: [String] = []
 
     func run() throws {
-        try requireRoot()
         let pod = try PodDirectory.find(uuid, in: global.store().root)
         let apps = try pod.manifest().apps ?? []
         guard let item = app.map({ name in apps.first { $0.name == name } }) ?? (apps.count == 1 ? apps.first : nil) else {

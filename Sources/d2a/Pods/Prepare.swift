@@ -2,6 +2,7 @@ import ArgumentParser
 import Files
 import Glibc
 import Pod
+import Stage1
 import Store
 
 /// `d2a prepare`: a pod that is run later.
@@ -36,9 +37,9 @@ struct Prepare: ParsableCommand {
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
         let (podWords, apps) = try PodCommand.grammar.split(Array(words))
         let options = try Options.parse(podWords)
-        try requireRoot()
         let store = try options.global.store()
         let request = try PodRequest(options.pod, apps, options.fetching, store)
+        try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
         try request.prepare(pod, store, overlay: !options.pod.noOverlay)
         try pod.move(to: .prepared)
@@ -56,8 +57,8 @@ struct RunPrepared: ParsableCommand {
     @Argument(help: ArgumentHelp("The pod's UUID, or its beginning.", valueName: "uuid")) var uuid: String
 
     func run() throws {
-        try requireRoot()
         let store = try global.store()
+        try UserNamespace.enter()
         var pod = try PodDirectory.find(uuid, in: store.root)
         guard pod.phase == .prepared, try pod.lock() else { throw PodError.notPrepared(uuid: pod.uuid) }
         // Another may have run it, and even ended, before we had the lock.

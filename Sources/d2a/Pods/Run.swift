@@ -55,9 +55,9 @@ struct Run: ParsableCommand {
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
         let (podWords, apps) = try PodCommand.grammar.split(Array(words))
         let options = try Options.parse(podWords)
-        try requireRoot()
         let store = try options.global.store()
         let request = try PodRequest(options.pod, apps, options.fetching, store)
+        try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
         // Where everything goes well the pod has done that itself.
         defer { if options.runtime.remove, (try? PodSurroundings.release(pod)) != nil { try? pod.remove() } }
@@ -103,6 +103,9 @@ enum PodCommand {
         let manifest = try pod.manifest()
         let items = manifest.apps ?? []
         if options.interactive, items.count > 1 { throw ValidationError("interactive option only supports one image") }
+        if UserNamespace.isCurrent, let kind = options.stage1, kind != .builtin {
+            throw ValidationError("--stage1=\(kind.rawValue) needs root: in a user namespace the built-in one runs pods")
+        }
         if options.stage1 == .chroot, items.count > 1 { throw ValidationError("--stage1=chroot runs pods of one app only") }
         let images = try items.map { try pod.imageManifest(of: $0.name) }
         let apps = zip(items, images).map { item, image in item.app ?? image.app ?? App() }
@@ -134,13 +137,6 @@ enum PodCommand {
         return isName ? kind : "xterm"
     }
 }
-
-/// Running pods needs rights that this process hasn't.
-struct NotRoot: DiagnosedError {
-    var diagnosis: Diagnosis { Diagnosis("running a pod needs root for now", hint: "run the command with sudo; fetching and converting work for everyone") }
-}
-
-func requireRoot() throws(NotRoot) { if geteuid() != 0 { throw NotRoot() } }
 
 extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
