@@ -108,7 +108,7 @@ public struct Docker2ACI: ParsableCommand {
 
     /// Writes the ACIs, which appear under their names when all are whole.
     private func convert(_ limits: Limits, _ target: Target) throws -> (names: [String], result: Converter.Result) {
-        let progress = ProgressDisplay(quiet: quiet || json)
+        let progress = ProgressDisplay(source.progress, quiet: quiet, json: json)
         defer { progress.finish() }
         // All that the person's rights are needed for comes first; then strangers' bytes are read.
         let location = try ImageLocation(image)

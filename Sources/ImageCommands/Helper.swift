@@ -81,7 +81,7 @@ struct FetchHelper: ParsableCommand {
 
         if let file = place as? OpenFile, ACIFile.isACI(try FileRegion(file, offset: 0, length: file.size())) { return try takeACI(file, limits) }
 
-        let progress = ProgressDisplay(quiet: quiet)
+        let progress = ProgressDisplay(source.progress, quiet: quiet)
         defer { progress.finish() }
         let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 6, path: "the credential")) : RegistryAccess(places: [])
         let blobs = kept.flatMap { source.cache(in: CacheDirectory($0)) }
@@ -184,7 +184,7 @@ struct FillHelper: ParsableCommand {
         try becomeNobody()
         try Sandbox(writing: [directory], network: true).enter()
         let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 4, path: "the credential")) : RegistryAccess(places: [])
-        let progress = ProgressDisplay(quiet: quiet)
+        let progress = ProgressDisplay(source.progress, quiet: quiet)
         defer { progress.finish() }
         // What the cache has no room for would go to the scratch directory: here that is an error of its disk.
         let opened = try source.open(

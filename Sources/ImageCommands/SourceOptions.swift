@@ -36,6 +36,12 @@ public struct SourceOptions: ParsableArguments {
 
     @OptionGroup public var patience: PatienceOptions
 
+    @Option(
+        help: ArgumentHelp(
+            "Tell of downloads on standard error as bars, lines or json, or not: none. (default: bars on a terminal, else lines if it takes long)",
+            valueName: "style"))
+    public var progress: ProgressStyle = .auto
+
     @Flag(help: "Keep no downloads for the next time, and use none.")
     public var noCache = false
 

@@ -51,8 +51,8 @@ final class Downloads: Sendable {
                 while let index = state.update({ $0.cancelled || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }) {
                     do {
                         let file = try Self.download(index, found, state, cache, scratch, events)
-                        state.update { $0.progress[found.key(index)] = .whole(file) }
                         events(.finished(layer: found.image.layers[index]))
+                        state.update { $0.progress[found.key(index)] = .whole(file) }
                     } catch {
                         state.update { state in
                             if state.failure == nil, !(error is Cancelled) { state.failure = error }

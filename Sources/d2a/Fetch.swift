@@ -61,6 +61,11 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Ask again so often after a failure that may pass. (default: 4)", valueName: "n")) var retry: Int?
     @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
     var retryDelay: Double?
+    @Option(
+        help: ArgumentHelp(
+            "Tell of downloads on standard error as bars, lines or json, or not: none. (default: bars on a terminal, else lines if it takes long)",
+            valueName: "style"))
+    var progress: String?
     @Flag(help: "Show no progress.") var quiet = false
     @Option(help: ArgumentHelp("When to ask for what may be in the store: new, never or update. (default: update to fetch, new to run)", valueName: "policy"))
     var pullPolicy: PullPolicy?
@@ -98,6 +103,7 @@ struct FetchOptions: ParsableArguments {
         if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
         if insecureSkipVerify || insecure.contains(.tls) { result.append("--insecure-skip-verify") }
         if insecureAllowHttp || insecure.contains(.http) { result.append("--insecure-allow-http") }
+        if let progress { result.append("--progress=\(progress)") }
         if quiet { result.append("--quiet") }
         return result
     }

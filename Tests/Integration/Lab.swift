@@ -131,7 +131,8 @@ final class RegistryServer {
     init(_ place: Place, options: String = "", http: String = "") throws {
         self.place = place
         root = place.path + "/registry"
-        let port = Int.random(in: 20000..<40000)
+        // Below those that the kernel gives to clients.
+        let port = Int.random(in: 20000..<32768)
         address = "127.0.0.1:\(port)"
         let config = "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: \(root)}}\nhttp: {addr: \"\(address)\"\(http)}\n\(options)"
         try config.write(toFile: place.path + "/registry.yml", atomically: true, encoding: .utf8)
