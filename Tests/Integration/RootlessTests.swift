@@ -21,7 +21,8 @@ final class RootlessTests {
         try #require(made.status == 0, "\(made.errors)")
     }
 
-    deinit { _ = try? Lab.run("userdel", [name]) }
+    // Its metadata service may still be there for a moment, which userdel would mind.
+    deinit { _ = try? Lab.run("userdel", ["-f", name]) }
 
     private func shell(_ line: String) throws -> Outcome {
         try place.shell(
