@@ -27,7 +27,10 @@ public enum SystemCallFilter {
     /// What a kept filter depends on. It stands before the filter, so that no other file passes for this one.
     private static func key(_ capabilities: Capabilities) -> String {
         let version = seccomp_version().pointee
-        return "d2a filter 1, libseccomp \(version.major).\(version.minor).\(version.micro), \(seccomp_arch_native()), \(capabilities.rawValue)\n"
+        // The lists of calls may differ in another version of this program (FNV-1a: it guards against no one).
+        let lists = ([SystemCallSets.allowed] + SystemCallSets.byCapability.map(\.1)).joined(separator: "\n")
+        let sum = lists.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        return "d2a filter 1, libseccomp \(version.major).\(version.minor).\(version.micro), \(seccomp_arch_native()), \(capabilities.rawValue), \(sum)\n"
     }
 
     /// A kept filter, where only we can have written it.
