@@ -145,11 +145,17 @@ public struct PodControlGroups {
         return joined
     }
 
-    /// Removes groups, the inner ones first. What still has processes stays.
+    /// Removes groups, the inner ones first. Processes that were just killed get two seconds to be gone; what still has some then stays.
     /// - Returns: those that are still there.
     @discardableResult
     public static func remove(_ directories: [String]) -> [String] {
-        for directory in directories.reversed() { rmdir(directory) }
+        var patience = 400
+        for directory in directories.reversed() {
+            while rmdir(directory) != 0, errno == EBUSY, patience > 0 {
+                usleep(5000)
+                patience -= 1
+            }
+        }
         return directories.filter { access($0, F_OK) == 0 }
     }
 

@@ -109,7 +109,9 @@ struct PodSurroundings {
     static func release(_ pod: PodDirectory) throws {
         try PodNetworks.of(pod.directory)?.remove(from: pod.directory)
         guard let list = try? pod.directory.file("cgroups").readAll(limit: 1 << 20) else { return }
-        PodControlGroups.remove(list.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) })
+        let left = PodControlGroups.remove(list.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) })
+        // The list must not go before them.
+        if let busy = left.first { throw IsolationError.controlGroup(path: busy, what: "remove", code: EBUSY) }
     }
 
     /// Devices that are volumes; nil where a volume is a directory of devices, and so no rule can be made.
