@@ -143,8 +143,10 @@ final class MetadataServiceTests {
     @Test func aNewServiceFindsTheLivingPods() throws {
         let url = try register(Self.first)
         let signature = try curl("-d", "content=x", url + "/acMetadata/v1/pod/hmac/sign").body
-        for pid in processes() { kill(pid, SIGKILL) }
-        for _ in 0..<100 where !processes().isEmpty { usleep(20_000) }
+        for _ in 0..<200 where try curl(url + "/acMetadata/v1/pod/uuid").status == 200 {
+            for pid in processes() { kill(pid, SIGKILL) }
+            usleep(20_000)
+        }
         #expect(try curl(url + "/acMetadata/v1/pod/uuid").status != 200)
         // The next pod brings it back.
         let other = try register(Self.second)
