@@ -29,6 +29,7 @@ fuzz: setup ## look for input that breaks a parser, SECONDS each, and for stacks
 bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/convert
 	bench/pull
+	bench/import
 	bench/linear
 	bench/start
 

@@ -65,6 +65,7 @@ let package = Package(
         // From a reference to an image: names, networks, archives, layers.
         module("Discovery", ["AppC", "CXML"]),
         module("Trust", ["Diagnostics", "Files"]),
+        module("Configuration", ["Diagnostics", "Files", "AppC"]),
         module("Location", ["Diagnostics", "Files", "Reference", "AppC", "Digest"]),
         module("Transport", ["Diagnostics", "Files", "Threads", "CCurl"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
@@ -122,8 +123,8 @@ let package = Package(
         .executableTarget(
             name: "d2a",
             dependencies: [
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Pod", "Isolation",
-                "Network", "Stage1", "Metadata",
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Configuration",
+                "Pod", "Isolation", "Network", "Stage1", "Metadata",
                 "Program", argumentParser,
             ],
             swiftSettings: strict),
@@ -157,7 +158,7 @@ let package = Package(
         tests("IsolationTests", ["Isolation", "Pod", "AppC", "Files"]),
         tests("NetworkTests", ["Network", "AppC", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
-        tests("FetchingTests", ["Trust", "Discovery", "Location", "AppC", "Reference"]),
+        tests("FetchingTests", ["Trust", "Configuration", "Discovery", "Location", "AppC", "Reference"]),
         tests("Integration", ["appc-probe", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )

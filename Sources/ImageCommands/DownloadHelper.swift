@@ -163,14 +163,17 @@ struct GnuPGHelper: ParsableCommand {
     func run() throws {
         system_die_with_parent()
         let program = work == .verify ? "gpgv" : "gpg"
-        var words = [program, "--homedir", ".", "--quiet"]
+        // By its descriptor: the parents of the directory may be closed to nobody.
+        var words = [program, "--homedir", work == .verify ? "/nonexistent" : "/proc/self/fd/5", "--quiet"]
         if work == .verify {
-            words += ["--enable-special-filenames", "--status-fd", "6", "--logger-file", "/dev/null", "--keyring", "/proc/self/fd/5", "--", "-&4", "-&3"]
+            words += ["--enable-special-filenames", "--status-fd", "6", "--keyring", "/proc/self/fd/5", "--", "-&4", "-&3"]
         } else {
-            words += ["--no-options", "--batch", "--no-autostart", "--no-tty", "--logger-file", "/dev/null"]
+            words += ["--no-options", "--batch", "--no-autostart", "--no-tty"]
             words += work == .show ? ["--with-colons", "--with-fingerprint", "--show-keys"] : ["--dearmor"]
             guard fchdir(5) == 0, dup2(3, 0) == 0, dup2(4, 1) == 1 else { throw FileError("enter", "the store") }
         }
+        // What it says to people is said in other words by d2a.
+        if let null = try? OpenFile.open("/dev/null", O_WRONLY) { dup2(null.descriptor, 2) }
         try becomeNobody(handingOver: work == .verify ? [] : [5])
         var pointers = words.map { strdup($0) } + [nil]
         execvp(program, &pointers)

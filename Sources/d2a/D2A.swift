@@ -1,5 +1,6 @@
 import AppC
 import ArgumentParser
+import Configuration
 import Files
 import Glibc
 import Program
@@ -18,7 +19,7 @@ struct D2A: ParsableCommand {
             Stop.self,
             RemovePods.self, CollectGarbage.self,
             Image.self,
-            Cache.self, MetadataServiceCommand.self, Version.self,
+            Cache.self, MetadataServiceCommand.self, Config.self, Version.self,
         ])
 
     static func main() { runProgram(Self.self, arguments: words(), program: "d2a", failure: 254) }
@@ -33,13 +34,17 @@ struct D2A: ParsableCommand {
 
 /// Options that every command takes.
 struct GlobalOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where images and pods are kept. (default: $D2A_DIR, else /var/lib/d2a for root, else $XDG_DATA_HOME/d2a)", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "Where images and pods are kept. (default: $D2A_DIR, else what paths.d says, else /var/lib/d2a for root, else $XDG_DATA_HOME/d2a)",
+            valueName: "path"))
     var dir: String?
 
     func store() throws -> ImageStore { try ImageStore(path: dir ?? Self.defaultDirectory()) }
 
-    private static func defaultDirectory() -> String {
+    private static func defaultDirectory() throws -> String {
         if let directory = environmentVariable("D2A_DIR") { return directory }
+        if let directory = try ConfigurationFiles(directories: ConfigurationFiles.d2a).dataDirectory() { return directory }
         if geteuid() == 0 { return "/var/lib/d2a" }
         if let data = environmentVariable("XDG_DATA_HOME") { return data + "/d2a" }
         return (environmentVariable("HOME") ?? "/tmp") + "/.local/share/d2a"

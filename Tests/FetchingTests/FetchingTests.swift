@@ -1,4 +1,5 @@
 import AppC
+import Configuration
 import Foundation
 import Location
 import Reference
@@ -81,5 +82,26 @@ import Trust
         #expect(SignatureStatus("[GNUPG:] REVKEYSIG AAAA Test\n" + valid).signers == [])
         #expect(SignatureStatus("[GNUPG:] BADSIG AAAA Test\n").isBad)
         #expect(SignatureStatus("[GNUPG:] ERRSIG X\n[GNUPG:] NO_PUBKEY BBBB\n").unknown == ["BBBB"])
+    }
+
+    @Test func configurationIsMerged() throws {
+        let root = NSTemporaryDirectory() + "/d2a-config-" + UUID().uuidString
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        func write(_ path: String, _ text: String) throws {
+            let url = URL(fileURLWithPath: "\(root)/\(path)")
+            try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try text.write(to: url, atomically: true, encoding: .utf8)
+        }
+        try write("usr/paths.d/a.json", #"{"rktKind":"paths","rktVersion":"v1","data":"/usr/data","stage1-images":"/s"}"#)
+        try write("etc/paths.d/a.json", #"{"rktKind":"paths","rktVersion":"v1","data":"/etc/data"}"#)
+        for (place, user) in [("usr", "old"), ("etc", "new")] {
+            try write("\(place)/auth.d/a.json", #"{"rktKind":"dockerAuth","registries":["quay.io"],"credentials":{"user":"\#(user)"}}"#)
+        }
+        let files = ConfigurationFiles(directories: ["\(root)/usr", "\(root)/etc"])
+        #expect(try files.dataDirectory() == "/etc/data")
+        guard case .array(let entries)? = try files.merged()["stage0"] else { return #expect(Bool(false)) }
+        #expect(entries.count == 2 && entries[0]["credentials"]?["user"]?.string == "new" && entries[1]["stage1-images"]?.string == "/s")
+        try write("etc/paths.d/b.json", #"{"rktKind":"auth"}"#)
+        #expect(throws: ConfigurationError.self) { try files.dataDirectory() }
     }
 }

@@ -66,7 +66,10 @@ struct ImageFetcher {
         let found = try found ?? Helper.discover(wanted, options)
         guard !found.endpoints.isEmpty else { throw FetchError.notDiscovered(wanted) }
         if !options.insecure.contains(.image), Trust.KeyStore().keys(for: wanted.name).isEmpty {
-            for key in found.keys { try KeyReview(options: options, store: store).trust(key, prefix: wanted.name, discovered: true) }
+            // Where nobody can be asked, the image's own check says what is missing.
+            for key in options.trustKeysFromHttps || isatty(STDIN_FILENO) == 1 ? found.keys : [] {
+                try KeyReview(options: options, store: store).trust(key, prefix: wanted.name, discovered: true)
+            }
         }
         var failure: (any Error)?
         for endpoint in found.endpoints {

@@ -58,8 +58,10 @@ struct KeyReview {
         else { throw TrustError.notAKey(place: place) }
         complain("pubkey: prefix: \"\(prefix ?? "")\"\nkey: \"\(place)\"\n")
         let groups = stride(from: 0, to: 40, by: 4).map { String(fingerprint.uppercased().dropFirst($0).prefix(4)) }
-        print("gpg key fingerprint is: " + groups[..<5].joined(separator: " ") + "  " + groups[5...].joined(separator: " "))
-        for line in lines where line[0] == "uid" { print("\t" + printable(String(line[9]))) }
+        // Who fetches reads IDs on standard output, and nothing else.
+        let say = { (text: String) in if discovered { complain(text + "\n") } else { print(text) } }
+        say("gpg key fingerprint is: " + groups[..<5].joined(separator: " ") + "  " + groups[5...].joined(separator: " "))
+        for line in lines where line[0] == "uid" { say("\t" + printable(String(line[9]))) }
         let unasked = skip || (discovered && options.trustKeysFromHttps && (place.hasPrefix("https://") || options.insecure.contains(.pubkey)))
         if !unasked {
             guard isatty(STDIN_FILENO) == 1 else { throw TrustError.noTerminal }
