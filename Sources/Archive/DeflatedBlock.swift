@@ -1,5 +1,6 @@
 import CISAL
 import CZlib
+import Glibc
 import Threads
 
 /// Deflated bytes that stand on their own: they begin and end on a byte, lead back to nothing before them, and are followed by
@@ -66,15 +67,17 @@ public final class BlockCompressor {
     private let output: Output
     private var threads: [WorkerThread] = []
     private let limit: Int
+    private let own: Deflater?
     private var block: [UInt8] = []
 
     /// - Parameters:
     ///   - level: 0 (fastest) to 3 (smallest), as ISA-L counts.
-    ///   - workers: how many threads compress.
+    ///   - workers: how many threads compress; with none, whoever writes does.
     ///   - output: gets the blocks in their order, on any thread, one at a time.
     public init(level: Int, workers: Int = processorCount, output: @escaping (DeflatedBlock) throws -> Void) {
         self.output = Output(pass: output)
         limit = workers * 2
+        own = workers == 0 ? Deflater(level: level) : nil
         block.reserveCapacity(Self.blockSize)
         for _ in 0..<workers {
             threads.append(WorkerThread { [queue, output = self.output] in Self.work(queue, output, Deflater(level: level)) })
@@ -99,12 +102,14 @@ public final class BlockCompressor {
         let full = block
         block = []
         block.reserveCapacity(Self.blockSize)
+        if let own { return try output.pass(own.deflate(full)) }
         try submit { state, index in state.blocks.append((index, full)) }
     }
 
     /// Passes on a block that is deflated already, after all that was written.
     public func append(_ block: DeflatedBlock) throws {
         try cut()
+        if own != nil { return try output.pass(block) }
         try submit { state, index in state.ready[index] = block }
         Self.passOn(queue, output)
     }
@@ -176,14 +181,12 @@ private final class Deflater {
 
     init(level: Int) {
         self.level = UInt32(level)
-        stream = .allocate(capacity: 1)
-        // ISA-L's own initialisation leaves the size of the window as it finds it, and output would depend on what lay here.
-        stream.initialize(to: isal_zstream())
+        stream = StreamMemory.take()
         levelBuffer = .allocate(byteCount: max(1, Int(isal_level_buffer_size(self.level))), alignment: 64)
     }
 
     deinit {
-        stream.deallocate()
+        StreamMemory.giveBack(stream)
         levelBuffer.deallocate()
     }
 
@@ -192,6 +195,8 @@ private final class Deflater {
         let bound = bytes.count + bytes.count / 65535 * 5 + 1024
         if output.count < bound { output = [UInt8](repeating: 0, count: bound) }
         isal_deflate_stateless_init(stream)
+        // Older versions leave it as it is.
+        stream.pointee.hist_bits = 0
         stream.pointee.level = level
         stream.pointee.level_buf = levelBuffer.baseAddress?.assumingMemoryBound(to: UInt8.self)
         stream.pointee.level_buf_size = UInt32(levelBuffer.count)
@@ -212,4 +217,41 @@ private final class Deflater {
         }
         return DeflatedBlock(bytes: Array(output[..<written]), plainSize: bytes.count, checksum: checksum)
     }
+}
+
+/// Memory for ISA-L's streams, at addresses that all make the same bytes.
+///
+/// ISA-L (2.30 to 2.32, x86-64, levels 1 and 2) hashes a register that still holds the stream's address when it begins a block
+/// (`.write_first_byte` of `igzip_icf_body_h1_gr_bt.asm`), and by that overwrites a slot of its table of matches: one time in a few
+/// thousand a match is lost that is found elsewhere. The slot is the CRC-32C of the address, shifted right by 16. So streams lie where
+/// the lower half of that is 0. The CRC is linear: those addresses are the sums, without carry, of the ones below.
+private enum StreamMemory {
+    private static let basis: [UInt] = [
+        0xD6CB, 0x2360A, 0x46C14, 0x80EE3, 0x10_1DC6, 0x20_3B8C, 0x41_0C45, 0x80_2E80, 0x101_265D, 0x201_01ED, 0x400_35D0, 0x800_6BA0,
+        0x1001_7AD6, 0x2001_6E30, 0x4001_47FC,
+    ]
+
+    private struct Pool: @unchecked Sendable {
+        var free: [UnsafeMutablePointer<isal_zstream>] = []
+        var next = 1
+    }
+    private static let pool = Monitor(Pool())
+
+    static func take() -> UnsafeMutablePointer<isal_zstream> {
+        pool.update { pool in
+            if let found = pool.free.popLast() { return found }
+            let size = MemoryLayout<isal_zstream>.stride
+            while pool.next < 1 << basis.count {
+                let address = basis.indices.reduce(UInt(0)) { $0 ^ (pool.next >> $1 & 1 == 1 ? basis[$1] : 0) } << 16
+                pool.next += 1
+                // MAP_FIXED_NOREPLACE: what is taken stays. An older kernel takes it as a wish.
+                let found = mmap(UnsafeMutableRawPointer(bitPattern: address), size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | 0x100000, -1, 0)
+                if found != MAP_FAILED, UInt(bitPattern: found) == address { return found!.bindMemory(to: isal_zstream.self, capacity: 1) }
+                if found != MAP_FAILED { munmap(found, size) }
+            }
+            fatalError("no memory for compression")
+        }
+    }
+
+    static func giveBack(_ stream: UnsafeMutablePointer<isal_zstream>) { pool.update { $0.free.append(stream) } }
 }
