@@ -17,6 +17,11 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
     .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
 
+/// What the fuzz targets call.
+let fuzzed: [Target.Dependency] = [
+    "ACI", "AppC", "Archive", "Conversion", "Digest", "Files", "Image", "Location", "Manifests", "Reference", "Registry", "SavedImage", "Squash", "TestSupport",
+]
+
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -136,13 +141,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Archive"], path: "Tests/Support", swiftSettings: strict),
         .executableTarget(name: "SandboxProbe", dependencies: ["Files", "Sandbox"], path: "Tests/SandboxProbe", swiftSettings: strict),
         tests("SandboxTests", ["SandboxProbe"]),
-        .target(
-            name: "FuzzTargets",
-            dependencies: [
-                "ACI", "AppC", "Archive", "Conversion", "Digest", "Files", "Image", "Location", "Manifests", "Reference", "Registry", "SavedImage", "Squash",
-                "TestSupport",
-            ], path: "Tests/FuzzTargets", swiftSettings: strict),
-        tests("FuzzTargetsTests", ["FuzzTargets"]),
+        tests("FuzzTargetsTests", fuzzed),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
         tests("CredentialsTests", ["Credentials", "Registries", "Reference"]),
@@ -163,10 +162,14 @@ let package = Package(
     ]
 )
 
-// libFuzzer brings a main of its own, and wants every module instrumented: `make fuzz` only.
+// libFuzzer brings a main of its own, and wants every module instrumented: `make fuzz` only. Then the targets are a module, which as
+// such would not build for release: they look into modules.
 if Context.environment["D2A_FUZZ"] != nil {
-    package.targets.append(
+    package.targets.removeAll { $0.name == "FuzzTargetsTests" }
+    package.targets += [
+        .target(name: "FuzzTargets", dependencies: fuzzed, path: "Tests/FuzzTargetsTests", sources: ["FuzzTargets.swift"], swiftSettings: strict),
         .executableTarget(
             name: "d2a-fuzz", dependencies: ["FuzzTargets"], path: "Tests/FuzzDriver", swiftSettings: [],
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]))
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+    ]
 }

@@ -1,5 +1,4 @@
 import Foundation
-import FuzzTargets
 import Testing
 
 /// What the fuzzers begin with, and what once broke something: each by its target, in every run of the tests.
