@@ -21,19 +21,11 @@ private struct MadeImage: ImageSource {
         var descriptors: [LayerDescriptor] = []
         var blobs: [LayerBlob] = []
         for layer in layers {
-            let tar = Bytes()
-            let writer = TarWriter(tar)
-            for (entry, content) in layer {
-                var entry = entry
-                entry.size = Int64(content.count)
-                try writer.header(entry)
-                if !content.isEmpty { try content.withUnsafeBytes { try writer.data($0) } }
-            }
-            try writer.finish()
-            try tar.bytes.withUnsafeBytes { try file.write($0) }
-            descriptors.append(LayerDescriptor(digest: nil, diffID: StreamHasher.digest(damaged ? [] : tar.bytes), size: tar.bytes.count))
-            blobs.append(LayerBlob(file: file, offset: offset, length: tar.bytes.count))
-            offset += tar.bytes.count
+            let tar = try tar(layer)
+            try tar.withUnsafeBytes { try file.write($0) }
+            descriptors.append(LayerDescriptor(digest: nil, diffID: StreamHasher.digest(damaged ? [] : tar), size: tar.count))
+            blobs.append(LayerBlob(file: file, offset: offset, length: tar.count))
+            offset += tar.count
         }
         self.blobs = blobs
         described = SourceImage(

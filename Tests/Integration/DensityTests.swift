@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-private let ready = Lab.isRoot && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("busybox")
+private let ready = Lab.runsPods
 
 /// Many pods, and pods whose processes are killed: nothing stays that d2a gc doesn't clean.
 @Suite(.enabled(if: ready, "needs root, skopeo, umoci and busybox (make setup)"))
@@ -11,9 +11,7 @@ struct DensityTests {
 
     init() throws {
         place = try Place()
-        let fetched = try place.run("d2a", "fetch", Lab.busybox)
-        try #require(fetched.status == 0, "\(fetched.errors)")
-        id = fetched.output.trimmingCharacters(in: .newlines)
+        id = try place.fetchBusybox()
     }
 
     @Test func fiftyAtOnceAndManyAfterOneAnother() throws {

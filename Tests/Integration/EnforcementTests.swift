@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-private let ready = Lab.isRoot && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("busybox") && Lab.has("clang")
+private let ready = Lab.runsPods && Lab.has("clang")
 
 /// What apps find to be forbidden and limited, seen from inside; and what is left of it outside.
 @Suite(.enabled(if: ready, "needs root, skopeo, umoci, busybox and clang (make setup)"))
@@ -11,9 +11,7 @@ struct EnforcementTests {
 
     init() throws {
         place = try Place()
-        let fetched = try place.run("d2a", "fetch", Lab.busybox)
-        try #require(fetched.status == 0, "\(fetched.errors)")
-        id = fetched.output.trimmingCharacters(in: .newlines)
+        id = try place.fetchBusybox()
     }
 
     private func run(_ options: String..., script: String) throws -> Outcome {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-private let ready = Lab.isRoot && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("busybox")
+private let ready = Lab.runsPods
 
 /// Attacks on the host from inside a pod, by an app that is root there, and by the image: docs/security.md has the table.
 @Suite(.enabled(if: ready, "needs root, skopeo, umoci and busybox (make setup)"))
@@ -11,9 +11,7 @@ struct EscapeTests {
 
     init() throws {
         place = try Place()
-        let fetched = try place.run("d2a", "fetch", Lab.busybox)
-        try #require(fetched.status == 0, "\(fetched.errors)")
-        id = fetched.output.trimmingCharacters(in: .newlines)
+        id = try place.fetchBusybox()
     }
 
     private func sh(_ script: String, _ options: String...) throws -> Outcome {

@@ -15,6 +15,9 @@ enum Lab {
     /// Where the programs were built: beside the tests.
     static let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
 
+    /// What running pods from images made here takes.
+    static let runsPods = isRoot && has("skopeo") && has("umoci") && has("busybox")
+
     static func has(_ program: String) -> Bool { (try? run("sh", ["-c", "command -v \(program)"]).status) == 0 }
 
     /// Runs a program to its end. One of ours by its name, any other by PATH.
@@ -80,6 +83,14 @@ final class Place {
     func shell(_ line: String) throws -> Outcome {
         let path = "\(Lab.programs):" + (ProcessInfo.processInfo.environment["PATH"] ?? "")
         return try Lab.run("bash", ["-c", line], in: self.path, environment: environment.merging(["PATH": path, "BUSYBOX": Lab.busybox]) { $1 })
+    }
+
+    /// Busybox, in the store.
+    /// - Returns: its ID.
+    func fetchBusybox(sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+        let fetched = try run("d2a", "fetch", Lab.busybox)
+        try #require(fetched.status == 0, "\(fetched.errors)", sourceLocation: sourceLocation)
+        return fetched.output.trimmingCharacters(in: .newlines)
     }
 
     func names(_ directory: String = "") -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: path + "/" + directory)) ?? []).sorted() }

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-private let ready = Lab.isRoot && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("busybox")
+private let ready = Lab.runsPods
 
 /// Layers as real tools write them, and as attackers do.
 @Suite(.enabled(if: ready, "needs root, skopeo and umoci (make setup)"))

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 private let ready =
-    Lab.isRoot && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("busybox") && Lab.has("ip") && Lab.has("iptables")
+    Lab.runsPods && Lab.has("ip") && Lab.has("iptables")
     && FileManager.default.isExecutableFile(atPath: "/usr/lib/cni/portmap")
 
 /// Pods with networks of their own. The host that they are on is a network namespace of the test's, so that nothing of them is
@@ -16,9 +16,7 @@ final class PodNetworkTests {
 
     init() throws {
         place = try Place()
-        let fetched = try place.run("d2a", "fetch", Lab.busybox)
-        try #require(fetched.status == 0, "\(fetched.errors)")
-        id = fetched.output.trimmingCharacters(in: .newlines)
+        id = try place.fetchBusybox()
         network = "n\(UInt32.random(in: 0...UInt32.max))"
         let config = #"""
             {"name":"\#(network)","cniVersion":"0.4.0","type":"bridge","bridge":"\#(network.prefix(10))","isGateway":true,"ipMasq":true,

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 private let ready =
-    Lab.isRoot && Lab.has("skopeo") && Lab.has("umoci") && Lab.has("busybox") && Lab.has("setpriv") && Lab.has("newuidmap") && Lab.has("useradd")
+    Lab.runsPods && Lab.has("setpriv") && Lab.has("newuidmap") && Lab.has("useradd")
 
 /// Pods of a user who is nobody special: a real one, made for the test, with subordinate users or without.
 @Suite(.serialized, .enabled(if: ready, "needs root, skopeo, umoci, busybox, setpriv, newuidmap and useradd (make setup)"))

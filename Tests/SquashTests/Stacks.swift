@@ -11,18 +11,7 @@ struct Stack: LayerProvider {
 
     init(_ layers: [[(entry: TarEntry, content: [UInt8])]]) throws {
         self.layers = layers
-        tars = try layers.map { layer in
-            let sink = Bytes()
-            let writer = TarWriter(sink)
-            for (entry, content) in layer {
-                var entry = entry
-                entry.size = Int64(content.count)
-                try writer.header(entry)
-                if !content.isEmpty { try content.withUnsafeBytes { try writer.data($0) } }
-            }
-            try writer.finish()
-            return sink.bytes
-        }
+        tars = try layers.map { try tar($0) }
     }
 
     /// Layers that are tars already.

@@ -17,6 +17,20 @@ public final class Bytes: ByteSink, ByteSource {
     }
 }
 
+/// A layer's tar.
+public func tar(_ layer: [(entry: TarEntry, content: [UInt8])]) throws -> [UInt8] {
+    let sink = Bytes()
+    let writer = TarWriter(sink)
+    for (entry, content) in layer {
+        var entry = entry
+        entry.size = Int64(content.count)
+        try writer.header(entry)
+        if !content.isEmpty { try content.withUnsafeBytes { try writer.data($0) } }
+    }
+    try writer.finish()
+    return sink.bytes
+}
+
 /// All that a source gives.
 public func readAll(_ source: any ByteSource) throws -> [UInt8] {
     var result: [UInt8] = []
