@@ -129,7 +129,7 @@ let package = Package(
             name: "d2a",
             dependencies: [
                 "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Configuration",
-                "Pod", "Isolation", "Network", "Stage1", "Metadata",
+                "Pod", "Isolation", "Network", "Stage1", "Metadata", "CLinux",
                 "Program", argumentParser,
             ],
             swiftSettings: strict),

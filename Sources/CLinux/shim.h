@@ -48,25 +48,6 @@ static inline int system_copy_window_size(int from, int to) {
     return ioctl(from, TIOCGWINSZ, &size) == 0 ? ioctl(to, TIOCSWINSZ, &size) : -1;
 }
 
-/* Receives one message, and the descriptor that came with it, or -1. */
-static inline ssize_t system_receive(int socket, void *buffer, size_t count, int *descriptor) {
-    union {
-        char bytes[64];
-        struct cmsghdr align;
-    } control;
-    struct iovec data = {buffer, count};
-    struct msghdr message = {0};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.bytes;
-    message.msg_controllen = sizeof control.bytes;
-    *descriptor = -1;
-    ssize_t received = recvmsg(socket, &message, 0x40000000 /* MSG_CMSG_CLOEXEC */);
-    struct cmsghdr *header = received >= 0 ? CMSG_FIRSTHDR(&message) : 0;
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) memcpy(descriptor, CMSG_DATA(header), sizeof *descriptor);
-    return received;
-}
-
 /* Makes everything written to the file system of the descriptor durable. */
 static inline int system_sync_filesystem(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 

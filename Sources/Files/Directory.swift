@@ -17,6 +17,12 @@ public final class Directory: DescriptorOwner {
         return Directory(descriptor: descriptor, path: path)
     }
 
+    /// Opens the directory that a path's last component lies in, which may itself be missing.
+    public static func holding(_ path: String) throws(FileError) -> (directory: Directory, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (try open("."), path) }
+        return (try open(slash == path.startIndex ? "/" : String(path[..<slash])), String(path[path.index(after: slash)...]))
+    }
+
     /// Opens a directory by path and makes it, and its parents, first where missing.
     public static func make(_ path: String, mode: mode_t = 0o755) throws(FileError) -> Directory {
         let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -1,8 +1,5 @@
 import ACI
 import AppC
-import Registry
-import Reference
-import Squash
 import Archive
 import ArgumentParser
 import Cache
@@ -16,9 +13,12 @@ import Glibc
 import Hashing
 import Location
 import Program
+import Reference
+import Registry
 import Render
 import Sandbox
 import SavedImage
+import Squash
 import Store
 import Transport
 
@@ -211,7 +211,6 @@ struct RenderHelper: ParsableCommand {
         let spans = spans.split(separator: ",").compactMap { Int($0) }
         let count = Int32(spans.count)
         system_die_with_parent()
-        system_no_new_privileges()
         try Renderer.confine(to: Directory(descriptor: 3 + count, path: "the store"))
         try Sandbox(
             writing: [Directory.open("/")], capabilities: [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]

@@ -127,9 +127,9 @@ enum Message {
 
     init(from socket: OpenFile) {
         var buffer = [UInt8](repeating: 0, count: 2048)
-        var descriptor: Int32 = -1
+        var descriptors: [Int32] = [-1, -1, -1, -1]
         var count = 0
-        repeat { count = system_receive(socket.descriptor, &buffer, buffer.count, &descriptor) } while count < 0 && errno == EINTR
+        repeat { count = system_receive_descriptors(socket.descriptor, &buffer, buffer.count, &descriptors) } while count < 0 && errno == EINTR
         guard count > 0 else {
             self = .end
             return
@@ -137,7 +137,7 @@ enum Message {
         let words = buffer[..<count].split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
         let code = words.count > 1 ? Int32(words[1]) ?? 0 : 0
         switch words[0] {
-        case "terminal" where descriptor >= 0: self = .terminal(OpenFile(descriptor: descriptor, path: "the app's terminal"))
+        case "terminal" where descriptors[0] >= 0: self = .terminal(OpenFile(descriptor: descriptors[0], path: "the app's terminal"))
         case "setup" where words.count > 2: self = .failure(.setup(what: words[2], code: code))
         case "overlay": self = .failure(.noOverlay(code: code))
         case "exec" where words.count > 2: self = .failure(.notExecuted(program: words[2], code: code))

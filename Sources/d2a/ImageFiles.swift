@@ -101,11 +101,10 @@ extension Image {
             var status = stat()
             if !replace, !overwrite, stat(target, &status) == 0 { throw FileError("create", target, code: EEXIST) }
             let source = try OpenFile.open(input)
-            let slash = target.lastIndex(of: "/")
-            let directory = try Directory.open(slash.map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? ".")
+            let (directory, name) = try Directory.holding(target)
             let file = try directory.unnamedFile()
             try Helper.run(["patch", "--compression=\(compression)", "--", CanonicalJSON.text(patch())], descriptors: [source, file])
-            try directory.publish(file, as: slash.map { String(target[target.index(after: $0)...]) } ?? target)
+            try directory.publish(file, as: name)
         }
 
         private func patch() throws -> ManifestPatch {

@@ -22,12 +22,11 @@ extension Image {
             let store = try global.store()
             let stored = try store.open(store.find(image))
             guard overwrite || !OpenFile.isFile(file) else { throw OutputExists(path: file) }
-            let slash = file.lastIndex(of: "/")
-            let directory = try Directory.open(slash.map { $0 == file.startIndex ? "/" : String(file[..<$0]) } ?? ".")
+            let (directory, name) = try Directory.holding(file)
             let output = try directory.unnamedFile()
             try output.write(contentsOf: stored.blob)
             try output.sync()
-            try directory.publish(output, as: slash.map { String(file[file.index(after: $0)...]) } ?? file)
+            try directory.publish(output, as: name)
         }
     }
 

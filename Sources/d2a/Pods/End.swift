@@ -18,7 +18,7 @@ struct Stop: ParsableCommand {
 
     func run() throws {
         var failed = 0
-        for pod in try which.pods(in: global) {
+        for pod in try which.pods(in: global.store()) {
             switch try pod.state() {
             case .running:
                 // The lock is held by who watches this process: its number is no other's.
@@ -49,7 +49,7 @@ struct RemovePods: ParsableCommand {
 
     func run() throws {
         var failed = false
-        let pods = try which.pods(in: global)
+        let pods = try which.pods(in: global.store())
         try UserNamespace.enter()
         for pod in pods {
             if try pod.discard(PodSurroundings.release) {

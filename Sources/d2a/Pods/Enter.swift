@@ -23,13 +23,13 @@ struct Enter: ParsableCommand {
     var command: [String] = []
 
     func run() throws {
-        let pod = try PodDirectory.find(uuid, in: global.store().root)
+        let store = try global.store()
+        let pod = try PodDirectory.find(uuid, in: store.root)
         let apps = try pod.manifest().apps ?? []
         guard let item = app.map({ name in apps.first { $0.name == name } }) ?? (apps.count == 1 ? apps.first : nil) else {
             throw EntryError.whichApp(apps.map(\.name))
         }
         let image = try pod.imageManifest(of: item.name)
-        let store = try global.store()
         let isolation = try Isolation((item.app ?? image.app)?.isolators ?? [])
         var limits = AppLimits(isolation)
         if pod.stage1() == .builtin {

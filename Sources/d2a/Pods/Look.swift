@@ -45,10 +45,11 @@ struct Status: ParsableCommand {
     @Option(help: "json or json-pretty, or lines where it isn't given.") var format: PodFormat?
 
     func run() throws {
-        for var pod in try which.pods(in: global) {
+        let store = try global.store()
+        for var pod in try which.pods(in: store) {
             while wait, [.preparing, .prepared, .running].contains(try pod.state()) {
                 usleep(100_000)
-                pod = try PodDirectory.find(pod.uuid, in: global.store().root)
+                pod = try PodDirectory.find(pod.uuid, in: store.root)
             }
             let report = try PodReport(pod)
             if let format {
@@ -72,7 +73,7 @@ struct CatPodManifest: ParsableCommand {
     @OptionGroup var global: GlobalOptions
     @OptionGroup var which: PodArguments
 
-    func run() throws { for pod in try which.pods(in: global) { print(try CanonicalJSON.text(pod.manifest(), pretty: true)) } }
+    func run() throws { for pod in try which.pods(in: global.store()) { print(try CanonicalJSON.text(pod.manifest(), pretty: true)) } }
 }
 
 /// `d2a logs`: what an app has written, where that was to be kept.
@@ -105,8 +106,7 @@ struct PodArguments: ParsableArguments {
 
     func validate() throws { if uuids.isEmpty == (uuidFile == nil) { throw ValidationError("name a pod by its UUID, or by --uuid-file") } }
 
-    func pods(in global: GlobalOptions) throws -> [PodDirectory] {
-        let store = try global.store()
+    func pods(in store: ImageStore) throws -> [PodDirectory] {
         let fromFile = try uuidFile.map { String(decoding: try OpenFile.open($0).readAll(limit: 4096), as: UTF8.self) }
         return try (uuids + [fromFile].compactMap { $0?.split(whereSeparator: \.isWhitespace).first.map(String.init) }).map {
             try PodDirectory.find($0, in: store.root)

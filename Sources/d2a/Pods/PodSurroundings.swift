@@ -1,5 +1,6 @@
 import AppC
 import ArgumentParser
+import CLinux
 import Diagnostics
 import Files
 import Glibc
@@ -114,6 +115,11 @@ struct PodSurroundings {
         if let busy = left.first { throw IsolationError.controlGroup(path: busy, what: "remove", code: EBUSY) }
     }
 
+    /// Removes a pod that is to go at its end. Where everything went well it has done that itself.
+    static func discard(_ pod: PodDirectory, _ options: RuntimeOptions) {
+        if options.remove, (try? release(pod)) != nil { try? pod.remove() }
+    }
+
     /// Devices that are volumes; nil where a volume is a directory of devices, and so no rule can be made.
     private static func devices(of manifest: PodManifest) -> [String]? {
         let volumes = (manifest.volumes ?? []) + (manifest.apps ?? []).flatMap { ($0.mounts ?? []).compactMap(\.appVolume) }
@@ -123,9 +129,8 @@ struct PodSurroundings {
             guard let source = volume.source, stat(source, &status) == 0 else { return nil }
             let kind = status.st_mode & S_IFMT
             guard kind == S_IFCHR || kind == S_IFBLK else { return nil }
-            // makedev(3)
-            let (major, minor) = ((status.st_rdev >> 8) & 0xFFF, status.st_rdev & 0xFF | (status.st_rdev >> 12) & 0xFFF00)
-            return "\(kind == S_IFCHR ? "c" : "b") \(major):\(minor) \(volume.readOnly == true ? "rm" : "rwm")"
+            let device = UInt64(status.st_rdev)
+            return "\(kind == S_IFCHR ? "c" : "b") \(system_major(device)):\(system_minor(device)) \(volume.readOnly == true ? "rm" : "rwm")"
         }
     }
 }

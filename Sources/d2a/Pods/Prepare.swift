@@ -63,8 +63,7 @@ struct RunPrepared: ParsableCommand {
         guard pod.phase == .prepared, try pod.lock() else { throw PodError.notPrepared(uuid: pod.uuid) }
         // Another may have run it, and even ended, before we had the lock.
         do { try pod.move(to: .run) } catch { throw error.code == ENOENT ? PodError.notPrepared(uuid: pod.uuid) : error }
-        // Where everything goes well the pod has done that itself.
-        defer { if runtime.remove, (try? PodSurroundings.release(pod)) != nil { try? pod.remove() } }
+        defer { PodSurroundings.discard(pod, runtime) }
         try PodCommand.start(pod, store, runtime)
     }
 }

@@ -31,7 +31,7 @@ struct Run: ParsableCommand {
                 the command of any other; --exec replaces all. The first app that fails ends the pod. The exit status is its, or 128 and \
                 the signal that ended it; 127 where the program isn't there, 126 where it can't be run, 254 where d2a itself failed.
 
-                A pod stays, for d2a status, logs and export, until d2a rm or d2a gc; --rm removes it at its end.
+                A pod stays, for d2a status and logs, until d2a rm or d2a gc; --rm removes it at its end.
                 """)
 
         @OptionGroup var global: GlobalOptions
@@ -59,8 +59,7 @@ struct Run: ParsableCommand {
         let request = try PodRequest(options.pod, apps, options.fetching, store)
         try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
-        // Where everything goes well the pod has done that itself.
-        defer { if options.runtime.remove, (try? PodSurroundings.release(pod)) != nil { try? pod.remove() } }
+        defer { PodSurroundings.discard(pod, options.runtime) }
         if let file = options.uuidFileSave { try OpenFile.open(file, O_WRONLY | O_CREAT | O_TRUNC).write(pod.uuid) }
         try request.prepare(pod, store, overlay: !options.pod.noOverlay)
         try pod.move(to: .run)
