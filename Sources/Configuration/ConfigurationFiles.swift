@@ -17,15 +17,12 @@ public struct ConfigurationFiles: Sendable {
 
     public init(directories: [String] = standard) { self.directories = directories }
 
-    public static var standard: [String] { ["/usr/lib/rkt", "/usr/lib/d2a", "/etc/rkt", "/etc/d2a"] + own }
+    public static var standard: [String] {
+        ConfigurationDirectories.system.reversed() + ConfigurationDirectories.local.reversed() + ConfigurationDirectories.user
+    }
 
     /// Where d2a's own files are: a data directory that rkt's files name is rkt's store, and no place for ours.
-    public static var d2a: [String] { ["/usr/lib/d2a", "/etc/d2a"] + own }
-
-    private static var own: [String] {
-        guard let home = environmentVariable("XDG_CONFIG_HOME") ?? environmentVariable("HOME").map({ $0 + "/.config" }) else { return [] }
-        return ["\(home)/d2a"]
-    }
+    public static var d2a: [String] { standard.filter { !["/usr/lib/rkt", "/etc/rkt"].contains($0) } }
 
     /// The files of a sub-directory, in the order in which they count, each of a kind that may stand there.
     /// - Throws: ``ConfigurationError``

@@ -10,7 +10,7 @@ import Subprocess
 /// 2. `config.json` of `$DOCKER_CONFIG` or `~/.docker`, with `auths`, `credHelpers` and `credsStore`;
 /// 3. `containers/auth.json` of `$XDG_RUNTIME_DIR`, as podman and skopeo write it;
 /// 4. `~/.dockercfg`;
-/// 5. `auth.d/*.json` of d2a and rkt, of kind `dockerAuth`, those in `/etc` before those in `/usr/lib`.
+/// 5. `auth.d/*.json` of d2a and rkt, of kind `dockerAuth`, the user's before those in `/etc`, and these before those in `/usr/lib`.
 public struct CredentialFiles {
     private let variable: (String) -> String?
     /// Before the absolute paths of the fifth kind; for tests.
@@ -39,7 +39,8 @@ public struct CredentialFiles {
             if let found = try read(path).flatMap({ try credential(in: $0, names, path: path) }) { return found }
         }
         if let path = home.map({ $0 + "/.dockercfg" }), case .object(let entries)? = try read(path), let found = Self.entry(entries, names) { return found }
-        for directory in ["/etc/d2a", "/etc/rkt", "/usr/lib/d2a", "/usr/lib/rkt"].map({ root + $0 + "/auth.d" }) {
+        let machine = (ConfigurationDirectories.local + ConfigurationDirectories.system).map { root + $0 }
+        for directory in (ConfigurationDirectories.user + machine).map({ $0 + "/auth.d" }) {
             for name in ((try? Directory.open(directory).names()) ?? []).sorted() where name.hasSuffix(".json") {
                 let path = "\(directory)/\(name)"
                 guard let document = try read(path), document["rktKind"]?.string == "dockerAuth", case .array(let registries)? = document["registries"] else {

@@ -34,6 +34,11 @@ public enum ImageLocation: Sendable, Hashable {
         var status = stat()
         let found = opened.map { fstat($0.descriptor, &status) == 0 } ?? (text == "-" ? fstat(STDIN_FILENO, &status) == 0 : stat(text, &status) == 0)
         guard found else {
+            // No name begins so: a path that leads nowhere, of which opening it tells.
+            if ["/", "./", "../"].contains(where: { text.hasPrefix($0) }) {
+                self = .file(path: text, image: nil)
+                return
+            }
             self = .registry(try ImageReference(text))
             return
         }

@@ -51,7 +51,7 @@ public struct NetworkConfiguration: Sendable, Equatable {
     /// Directories of configuration files, those that win first.
     public static func directories() -> [String] {
         if let paths = environmentVariable("NETCONFPATH") { return paths.split(separator: ":").map(String.init) }
-        return ["/etc/d2a/net.d", "/etc/rkt/net.d", "/etc/cni/net.d"]
+        return ConfigurationDirectories.local.map { $0 + "/net.d" } + ["/etc/cni/net.d"]
     }
 
     /// All networks: those of files by directory and file name, then the built-in ones that no file replaces.

@@ -9,7 +9,7 @@ enum Plugin {
 
     static func directories() -> [String] {
         (environmentVariable("CNI_PATH")?.split(separator: ":").map(String.init) ?? [])
-            + ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni", "/usr/lib/rkt/plugins/net", "/etc/d2a/net.d", "/etc/rkt/net.d"]
+            + ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni", "/usr/lib/rkt/plugins/net"] + ConfigurationDirectories.local.map { $0 + "/net.d" }
     }
 
     static func path(_ type: String) -> String? { directories().map { "\($0)/\(type)" }.first { access($0, X_OK) == 0 } }

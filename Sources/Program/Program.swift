@@ -11,9 +11,11 @@ public let specVersion = "0.8.11"
 /// What every program prints of its version, after its own name.
 public let versionText = "version \(programVersion)\nappc version \(specVersion)"
 
-/// Runs a command and ends the process: 0 done, `failure` where it failed, 2 where its words made no sense, or the status
+/// Runs a command and ends the process: 0 done, `failure` where it failed, `misuse` where its words made no sense, or the status
 /// of an `ExitCode` that the command throws.
-public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments: [String], program: String, failure: Int32) -> Never {
+public func runProgram<Command: ParsableCommand>(
+    _ type: Command.Type, arguments: [String], program: String, failure: Int32, misuse: Int32 = 2
+) -> Never {
     // A reader that has gone is an error of `write`, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     hideSecrets()
@@ -29,7 +31,7 @@ public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments
     } catch {
         guard type.exitCode(for: error) == .success else {
             complain(type.fullMessage(for: error) + "\n")
-            end(2)
+            end(misuse)
         }
         print(type.message(for: error))
         end(0)

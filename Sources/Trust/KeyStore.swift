@@ -18,7 +18,7 @@ public struct KeyStore: Sendable {
     /// Where keys are added.
     let own: String
 
-    public init(directories: [String] = ["/usr/lib/rkt", "/usr/lib/d2a", "/etc/rkt", "/etc/d2a"]) {
+    public init(directories: [String] = ConfigurationDirectories.system.reversed() + ConfigurationDirectories.local.reversed()) {
         self.directories = directories
         own = directories.last ?? "/etc/d2a"
     }

@@ -11,7 +11,7 @@ import Store
 @main
 struct D2A: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "d2a",
+        commandName: Rkt.isInvoked ? "rkt" : "d2a",
         abstract: "Fetch Docker and appc images and run them, without a daemon.",
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
         subcommands: [
@@ -22,11 +22,15 @@ struct D2A: ParsableCommand {
             Cache.self, MetadataServiceCommand.self, Config.self, Version.self,
         ])
 
-    static func main() { runProgram(Self.self, arguments: words(), program: "d2a", failure: 254) }
+    static func main() {
+        let words = Array(CommandLine.arguments.dropFirst())
+        guard Rkt.isInvoked else { runProgram(Self.self, arguments: passingThrough(words), program: "d2a", failure: 254) }
+        let translated = Rkt.translate(words)
+        runProgram(Self.self, arguments: passingThrough(translated), program: Rkt.prefix(of: translated), failure: 254, misuse: 254)
+    }
 
     /// Those commands that read their words themselves get them as they are: here `--` and `---` mean something else.
-    private static func words() -> [String] {
-        let words = Array(CommandLine.arguments.dropFirst())
+    private static func passingThrough(_ words: [String]) -> [String] {
         guard let command = words.first, PodCommand.names.contains(command) else { return words }
         return [command, "--"] + words.dropFirst()
     }
@@ -44,8 +48,9 @@ struct GlobalOptions: ParsableArguments {
 
     private static func defaultDirectory() throws -> String {
         if let directory = environmentVariable("D2A_DIR") { return directory }
-        if let directory = try ConfigurationFiles(directories: ConfigurationFiles.d2a).dataDirectory() { return directory }
-        if geteuid() == 0 { return "/var/lib/d2a" }
+        let places = Rkt.isInvoked ? ConfigurationFiles.standard : ConfigurationFiles.d2a
+        if let directory = try ConfigurationFiles(directories: places).dataDirectory() { return directory }
+        if geteuid() == 0 { return Rkt.isInvoked ? "/var/lib/rkt" : "/var/lib/d2a" }
         if let data = environmentVariable("XDG_DATA_HOME") { return data + "/d2a" }
         return (environmentVariable("HOME") ?? "/tmp") + "/.local/share/d2a"
     }

@@ -22,22 +22,29 @@ struct Fetch: ParsableCommand {
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var options: FetchOptions
-    @Option(help: ArgumentHelp("Which of an image's two IDs to print: sha512, or sha256 as Rocket 0.1 did.", valueName: "algorithm")) var hash: Hash = .sha512
+    @Option(
+        help: ArgumentHelp(
+            "Which of an image's two IDs to print: sha512, or sha256 as Rocket 0.1 did. (default: $D2A_HASH, else sha512)", valueName: "algorithm")) var hash:
+        Hash?
+    @Option(help: ArgumentHelp("The detached signature of an ACI. (default: FILE.asc)", valueName: "file")) var signature: String?
     @Flag(help: "Accepted: IDs are always whole.") var full = false
     @Argument(help: ArgumentHelp("What to fetch.", valueName: "image")) var images: [String]
 
     enum Hash: String, ExpressibleByArgument, CaseIterable { case sha256, sha512 }
 
     func validate() throws {
-        if options.signature != nil, images.count > 1 { throw ValidationError("--signature is for one image") }
+        if signature != nil, images.count > 1 { throw ValidationError("--signature is for one image") }
     }
 
     func run() throws {
         let store = try global.store()
-        let fetcher = ImageFetcher(store: store, options: options, policy: options.pullPolicy ?? .update)
+        let fetcher = ImageFetcher(store: store, options: options, policy: options.pullPolicy ?? .update, signature: signature)
         for image in images {
             let fetched = try fetcher.image(image)
-            print(hash == .sha256 ? fetched.record.sha256 : fetched.id.description)
+            switch hash ?? environmentVariable("D2A_HASH").flatMap(Hash.init(rawValue:)) ?? .sha512 {
+            case .sha256: print(fetched.record.sha256)
+            case .sha512: print(Rkt.isInvoked ? Rkt.key(fetched.id, full: full) : fetched.id.description)
+            }
         }
     }
 }
@@ -69,14 +76,23 @@ struct FetchOptions: ParsableArguments {
     @Flag(help: "Show no progress.") var quiet = false
     @Option(help: ArgumentHelp("When to ask for what may be in the store: new, never or update. (default: update to fetch, new to run)", valueName: "policy"))
     var pullPolicy: PullPolicy?
-    @Option(help: ArgumentHelp("The detached signature of an ACI. (default: FILE.asc)", valueName: "file")) var signature: String?
     @Option(
         name: .customLong("insecure-options"),
-        help: ArgumentHelp("What to do without: image (signatures), tls, http, pubkey, all-fetch, …", valueName: "option,…"))
+        help: ArgumentHelp("What to do without: image (signatures), tls, http, pubkey, all-fetch, … (default: $D2A_INSECURE_OPTIONS)", valueName: "option,…"))
     var insecureOptions: InsecureOptions?
     @Flag(help: "Trust keys that discovery finds by HTTPS, and don't ask.") var trustKeysFromHttps = false
 
-    var insecure: InsecureOptions { insecureOptions ?? [] }
+    var insecure: InsecureOptions { insecureOptions ?? environmentVariable("D2A_INSECURE_OPTIONS").flatMap(InsecureOptions.init(argument:)) ?? [] }
+
+    var trustsKeysFromHTTPS: Bool { trustKeysFromHttps || environmentVariable("D2A_TRUST_KEYS_FROM_HTTPS") != nil }
+
+    func validate() throws {
+        // What somebody wanted to do without, or not, must not be guessed.
+        if let text = environmentVariable("D2A_INSECURE_OPTIONS"), InsecureOptions(argument: text) == nil {
+            throw ValidationError("--insecure-options or $D2A_INSECURE_OPTIONS: \"\(text)\" is not \(InsecureOptions.allValueStrings.joined(separator: ", "))")
+        }
+        if let text = environmentVariable("D2A_HASH"), Fetch.Hash(rawValue: text) == nil { throw ValidationError("$D2A_HASH is sha256 or sha512") }
+    }
 
     /// Those that take no value.
     static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https"]

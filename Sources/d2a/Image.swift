@@ -20,12 +20,13 @@ struct Image: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "cat-manifest", abstract: "Print an image's manifest.")
 
         @OptionGroup var global: GlobalOptions
+        @Option(help: ArgumentHelp("Whether to print it for people.", valueName: "true|false")) var prettyPrint = true
         @Argument(help: "An ID, its beginning, the name it was fetched by, or an ACI file.") var image: String
 
         func run() throws {
             if OpenFile.isFile(image) { return try Helper.run(["validate", "--manifest", "--", image], descriptors: [OpenFile.open(image)]) }
             let store = try global.store()
-            print(try CanonicalJSON.text(store.manifest(store.find(image)), pretty: true))
+            print(try CanonicalJSON.text(store.manifest(store.find(image)), pretty: prettyPrint))
         }
     }
 

@@ -12,5 +12,8 @@ struct Version: ParsableCommand {
         var appcVersion = specVersion
     }
 
-    func run() throws { print(json ? try CanonicalJSON.text(Versions()) : "d2a \(versionText)") }
+    func run() throws {
+        if Rkt.isInvoked, !json { return print(Rkt.version) }
+        print(json ? try CanonicalJSON.text(Versions()) : "d2a \(versionText)")
+    }
 }

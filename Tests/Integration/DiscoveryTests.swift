@@ -61,6 +61,8 @@ struct DiscoveryTests {
             publish example.com/app 3.0.0 maker; echo more >rootfs/file; tar -czf www/images/example.com/app-3.0.0-linux-$arch.aci manifest rootfs; d2a fetch example.com/app:3.0.0 2>&1 | head -1
             publish example.com/app 4.0.0 maker; mv www/images/example.com/app-4.0.0-linux-$arch.aci www/images/example.com/app-5.0.0-linux-$arch.aci
             mv www/images/example.com/app-4.0.0-linux-$arch.aci.asc www/images/example.com/app-5.0.0-linux-$arch.aci.asc; d2a fetch example.com/app:5.0.0 2>&1 | head -1
+            mv www/images/example.com/app-1.0.0-linux-$arch.aci.asc elsewhere; d2a run ./images.aci --signature=elsewhere 2>&1 | head -1
+            cp www/images/example.com/app-1.0.0-linux-$arch.aci apart.aci; d2a run ./apart.aci --signature=elsewhere 2>&1 | head -1
             rm www/images/example.com/*.asc; d2a fetch --insecure-options=tls https://example.com/images/example.com/app-2.0.0-linux-$arch.aci 2>&1 | grep -c 'has no signature'
             d2a image list --no-legend --fields=name
             """)
@@ -80,6 +82,8 @@ struct DiscoveryTests {
                 d2a: example.com/app is signed by a key that isn't trusted for it
                 d2a: example.com/app is not what was signed: the signature doesn't fit
                 d2a: example.com/app: asked for the label version=5.0.0, but version=4.0.0 came
+                d2a: can't open ./images.aci: No such file or directory
+                image: signature verified:
                 1
                 example.com/app:1.0.0
 

@@ -17,6 +17,8 @@ struct ImageFetcher {
     let store: ImageStore
     let options: FetchOptions
     let policy: PullPolicy
+    /// The file of the image's signature; nil where that lies beside the image. What it is built on has its own.
+    var signature: String?
 
     /// An image as a person names it.
     func image(_ text: String) throws -> StoredImage {
@@ -67,7 +69,7 @@ struct ImageFetcher {
         guard !found.endpoints.isEmpty else { throw FetchError.notDiscovered(wanted) }
         if !options.insecure.contains(.image), Trust.KeyStore().keys(for: wanted.name).isEmpty {
             // Where nobody can be asked, the image's own check says what is missing.
-            for key in options.trustKeysFromHttps || isatty(STDIN_FILENO) == 1 ? found.keys : [] {
+            for key in options.trustsKeysFromHTTPS || isatty(STDIN_FILENO) == 1 ? found.keys : [] {
                 try KeyReview(options: options, store: store).trust(key, prefix: wanted.name, discovered: true)
             }
         }
@@ -100,7 +102,7 @@ struct ImageFetcher {
                 if let etag = usable.remote.etag { words.append("--etag=\(etag)") }
                 if let time = usable.remote.lastModified { words.append("--last-modified=\(time)") }
             }
-            if checks, options.signature == nil { words.append("--signature=\(signature ?? Self.signature(of: url))") }
+            if checks, self.signature == nil { words.append("--signature=\(signature ?? Self.signature(of: url))") }
             try Helper.run(words + ["--", url], descriptors: [download.directory, report, signatureFile])
             let answer = try Helper.read(DownloadReport.self, from: report)
             var remote = RemoteCopy(
@@ -119,7 +121,7 @@ struct ImageFetcher {
             defer { try? download.remove() }
             var proof: OpenFile?
             if checks {
-                if let path = options.signature {
+                if let path = self.signature {
                     proof = try OpenFile.open(path)
                 } else if answer.signatureStatus == 200 {
                     proof = signatureFile
@@ -193,7 +195,7 @@ struct ImageFetcher {
     /// A file of this machine is taken as it is, unless somebody has signed it.
     private func signatureBeside(_ location: ImageLocation, _ downloaded: OpenFile?) throws -> OpenFile? {
         guard downloaded == nil, !options.insecure.contains(.image), case .file(let path, _) = location else { return nil }
-        if let signature = options.signature { return try OpenFile.open(signature) }
+        if let signature { return try OpenFile.open(signature) }
         return OpenFile.isFile(path + ".asc") ? try OpenFile.open(path + ".asc") : nil
     }
 

@@ -62,7 +62,7 @@ struct KeyReview {
         let say = { (text: String) in if discovered { complain(text + "\n") } else { print(text) } }
         say("gpg key fingerprint is: " + groups[..<5].joined(separator: " ") + "  " + groups[5...].joined(separator: " "))
         for line in lines where line[0] == "uid" { say("\t" + printable(String(line[9]))) }
-        let unasked = skip || (discovered && options.trustKeysFromHttps && (place.hasPrefix("https://") || options.insecure.contains(.pubkey)))
+        let unasked = skip || (discovered && options.trustsKeysFromHTTPS && (place.hasPrefix("https://") || options.insecure.contains(.pubkey)))
         if !unasked {
             guard isatty(STDIN_FILENO) == 1 else { throw TrustError.noTerminal }
             guard Self.agrees() else {

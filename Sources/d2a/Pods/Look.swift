@@ -72,8 +72,9 @@ struct CatPodManifest: ParsableCommand {
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var which: PodArguments
+    @Option(help: ArgumentHelp("Whether to print it for people.", valueName: "true|false")) var prettyPrint = true
 
-    func run() throws { for pod in try which.pods(in: global.store()) { print(try CanonicalJSON.text(pod.manifest(), pretty: true)) } }
+    func run() throws { for pod in try which.pods(in: global.store()) { print(try CanonicalJSON.text(pod.manifest(), pretty: prettyPrint)) } }
 }
 
 /// `d2a logs`: what an app has written, where that was to be kept.

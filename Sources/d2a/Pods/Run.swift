@@ -139,7 +139,8 @@ enum PodCommand {
 
 extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
-    func findOrFetch(_ image: String, _ options: FetchOptions) throws -> StoredImage {
-        try ImageFetcher(store: self, options: options, policy: options.pullPolicy ?? .new).image(image)
+    /// - Parameter signature: the file of its signature; nil where that lies beside it.
+    func findOrFetch(_ image: String, _ options: FetchOptions, signature: String? = nil) throws -> StoredImage {
+        try ImageFetcher(store: self, options: options, policy: options.pullPolicy ?? .new, signature: signature).image(image)
     }
 }
