@@ -73,6 +73,7 @@ let package = Package(
         module("Configuration", ["Diagnostics", "Files", "AppC"]),
         module("Location", ["Diagnostics", "Files", "Reference", "AppC", "Digest"]),
         module("Transport", ["Diagnostics", "Files", "Threads", "CCurl"]),
+        module("ObjectStorage", ["Diagnostics", "Digest", "Hashing", "Files", "Credentials", "Transport", "CXML"]),
         module("Image", ["Diagnostics", "Digest", "Files"]),
         module("Manifests", ["Diagnostics", "Digest", "Image", "AppC"]),
         module(
@@ -158,7 +159,7 @@ let package = Package(
         tests("NetworkTests", ["Network", "AppC", "Files"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("FetchingTests", ["Trust", "Configuration", "Discovery", "Location", "AppC", "Reference"]),
-        tests("Integration", ["appc-probe", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
+        tests("Integration", ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
 

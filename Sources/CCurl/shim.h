@@ -11,6 +11,14 @@ static inline CURLcode curl_shim_set_writer(CURL *handle, curl_shim_writer write
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, writer);
     return curl_easy_setopt(handle, CURLOPT_WRITEDATA, context);
 }
+static inline CURLcode curl_shim_set_size(CURL *handle, CURLoption option, curl_off_t value) { return curl_easy_setopt(handle, option, value); }
+typedef int (*curl_shim_seeker)(void *context, curl_off_t offset, int origin);
+static inline CURLcode curl_shim_set_reader(CURL *handle, curl_shim_writer reader, curl_shim_seeker seeker, void *context) {
+    curl_easy_setopt(handle, CURLOPT_READFUNCTION, reader);
+    curl_easy_setopt(handle, CURLOPT_READDATA, context);
+    curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, seeker);
+    return curl_easy_setopt(handle, CURLOPT_SEEKDATA, context);
+}
 static inline CURLcode curl_shim_set_header_reader(CURL *handle, curl_shim_writer reader, void *context) {
     curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, reader);
     return curl_easy_setopt(handle, CURLOPT_HEADERDATA, context);

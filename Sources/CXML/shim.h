@@ -1,5 +1,6 @@
-/* Headers of the system library libxml2, of which this package uses the HTML parser. */
+/* Headers of the system library libxml2, of which this package uses the parsers. */
 #include <libxml/HTMLparser.h>
+#include <libxml/parser.h>
 
 /* A variable that holds a function, which Swift can't use from several threads. */
 static inline void xml_shim_free(xmlChar *text) { xmlFree(text); }

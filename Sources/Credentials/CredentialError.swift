@@ -5,6 +5,8 @@ public enum CredentialError: DiagnosedError, Equatable {
     case badFile(path: String)
     case badHelper(String, reason: String)
     case badOption
+    case noObjectStoreKeys(profile: String)
+    case badObjectStoreFile(path: String)
 
     public var diagnosis: Diagnosis {
         switch self {
@@ -12,6 +14,12 @@ public enum CredentialError: DiagnosedError, Equatable {
             Diagnosis("\(path) can't be understood", hint: "it should be what docker login writes, or rkt's auth.d: mend it or move it away")
         case .badHelper(let name, let reason):
             Diagnosis("the credential helper docker-credential-\(name) doesn't work: \(reason)", hint: "install it, or take it out of the Docker configuration")
+        case .noObjectStoreKeys(let profile):
+            Diagnosis(
+                "there are no keys for the object store",
+                hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them to [\(profile)] of ~/.aws/credentials")
+        case .badObjectStoreFile(let path):
+            Diagnosis("\(path) can't be understood", hint: "it should be what aws configure writes: mend it or move it away")
         case .badOption: Diagnosis("--creds must be USER:PASSWORD", hint: "or log in with docker login, whose file is read")
         }
     }

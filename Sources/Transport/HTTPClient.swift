@@ -72,7 +72,7 @@ public final class HTTPClient: Sendable {
     ) throws -> HTTPResponse {
         var current = address
         for _ in 0...10 {
-            let response = try exchange(current, current.hasOrigin(of: address) ? headers + secrets : headers, body)
+            let response = try exchange(HTTPRequest(.get, current, headers: current.hasOrigin(of: address) ? headers + secrets : headers), body)
             guard [301, 302, 303, 307, 308].contains(response.status), let location = response.headers["location"] else { return response }
             guard let next = current.following(location) else {
                 throw TransportError.badRedirect(current, reason: "it redirects to something that is no web address")
@@ -104,16 +104,28 @@ public final class HTTPClient: Sendable {
     /// Posts a form, whose values are encoded already, and reads an answer of at most `limit` bytes. Redirects are not followed:
     /// what is in the form is for this address only.
     public func post(_ address: WebAddress, form: String, limit: Int) throws -> (response: HTTPResponse, body: [UInt8]) {
+        try send(
+            HTTPRequest(.post, address, headers: [("Content-Type", "application/x-www-form-urlencoded")], body: .bytes(Array(form.utf8))), limit: limit)
+    }
+
+    /// Makes a request, again where the failure may pass, and reads an answer of at most `limit` bytes. Redirects are not followed.
+    public func send(_ request: HTTPRequest, limit: Int) throws -> (response: HTTPResponse, body: [UInt8]) {
         try retrying {
             var bytes: [UInt8] = []
-            let response = try exchange(address, [("Content-Type", "application/x-www-form-urlencoded")], form: form) { _, chunk in
-                guard bytes.count + chunk.count <= limit else { throw TransportError.tooLong(address, limit: limit) }
+            let response = try exchange(request) { _, chunk in
+                guard bytes.count + chunk.count <= limit else { throw TransportError.tooLong(request.address, limit: limit) }
                 bytes.append(contentsOf: chunk)
             }
             return (response, bytes)
         } response: {
             $0.response
         }
+    }
+
+    /// Makes a request once. Redirects are not followed.
+    /// - Parameter body: gets the bytes of a successful answer as they come.
+    public func send(_ request: HTTPRequest, body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse {
+        try exchange(request, body)
     }
 
     /// Runs `attempt` until it brings an answer that is not one of passing failure, waiting longer each time, or as long as the
@@ -142,9 +154,8 @@ public final class HTTPClient: Sendable {
         let body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     }
 
-    private func exchange(
-        _ address: WebAddress, _ headers: [(String, String)], form: String? = nil, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
-    ) throws -> HTTPResponse {
+    private func exchange(_ request: HTTPRequest, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse {
+        let address = request.address
         let handle = idle.update { $0.popLast() } ?? Handle(curl: curl_easy_init())
         let curl = handle.curl
         var list: UnsafeMutablePointer<curl_slist>?
@@ -153,13 +164,35 @@ public final class HTTPClient: Sendable {
             curl_slist_free_all(list)
             idle.update { $0.append(handle) }
         }
-        for (name, value) in headers { list = curl_slist_append(list, "\(name): \(value)") }
+        for (name, value) in request.headers { list = curl_slist_append(list, "\(name): \(value)") }
         _ = curl_shim_set_text(curl, CURLOPT_URL, address.text)
         _ = curl_shim_set_text(curl, CURLOPT_PROTOCOLS_STR, "http,https")
         _ = curl_shim_set_list(curl, CURLOPT_HTTPHEADER, list)
         _ = curl_shim_set_text(curl, CURLOPT_USERAGENT, "d2a/0.1")
         if let path = options.unixSocket { _ = curl_shim_set_text(curl, CURLOPT_UNIX_SOCKET_PATH, path) }
-        if let form { _ = curl_shim_set_text(curl, CURLOPT_COPYPOSTFIELDS, form) }
+        if let signature = request.signature {
+            _ = curl_shim_set_text(curl, CURLOPT_AWS_SIGV4, signature.scope)
+            _ = curl_shim_set_text(curl, CURLOPT_USERNAME, signature.keyID)
+            _ = curl_shim_set_text(curl, CURLOPT_PASSWORD, signature.secret)
+        }
+        var upload: FileBody?
+        // To post bytes, or to put a file, is what a request with such a body does.
+        switch request.method {
+        case .get, .post, .put: break
+        case .head: _ = curl_shim_set_long(curl, CURLOPT_NOBODY, 1)
+        case .delete: _ = curl_shim_set_text(curl, CURLOPT_CUSTOMREQUEST, "DELETE")
+        }
+        switch request.body {
+        case .none: break
+        case .bytes(let bytes):
+            _ = curl_shim_set_size(curl, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(bytes.count))
+            // They are copied: so many of them, not up to the zero, which is here so that there always is one.
+            _ = (bytes + [0]).withUnsafeBytes { curl_shim_set_text(curl, CURLOPT_COPYPOSTFIELDS, $0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
+        case .file(let file, let offset, let length):
+            upload = FileBody(file, offset: offset, length: length)
+            upload?.attach(to: curl)
+        }
+        defer { withExtendedLifetime(upload) {} }
         _ = curl_shim_set_long(curl, CURLOPT_NOSIGNAL, 1)
         _ = curl_shim_set_long(curl, CURLOPT_CONNECTTIMEOUT, options.connectTimeout)
         _ = curl_shim_set_long(curl, CURLOPT_LOW_SPEED_LIMIT, 1)
@@ -190,7 +223,7 @@ public final class HTTPClient: Sendable {
                     return curl_easy_perform(curl)
                 }
             }
-            if let failure = state.failure { throw failure }
+            if let failure = state.failure ?? upload?.failure { throw failure }
             state.response.status = curl_shim_status(curl)
             guard code == CURLE_OK else { throw Self.error(code, words, address) }
             return state.response

@@ -88,3 +88,42 @@ import Testing
         #expect(!dumped.contains("dXNl"))
     }
 }
+
+@Suite struct ObjectStoreAccessTests {
+    private let place = NSTemporaryDirectory() + "/d2a-store-access-" + UUID().uuidString
+
+    private func read(_ variables: [String: String], credentials: String = "", config: String = "") throws -> ObjectStoreAccess {
+        try FileManager.default.createDirectory(atPath: place + "/.aws", withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        for (name, text) in [("credentials", credentials), ("config", config)] where !text.isEmpty {
+            try text.write(toFile: "\(place)/.aws/\(name)", atomically: true, encoding: .utf8)
+        }
+        let all = variables.merging(["HOME": place]) { $1 }
+        return try ObjectStoreAccess(variables: { all[$0] })
+    }
+
+    @Test func theEnvironmentComesFirst() throws {
+        let access = try read(
+            ["AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "s=/+", "AWS_SESSION_TOKEN": "t", "AWS_DEFAULT_REGION": "eu-west-1"],
+            credentials: "[default]\naws_access_key_id = other\naws_secret_access_key = other\n", config: "[default]\nregion = us-west-2\n")
+        #expect(access.keyID == "id" && access.secret == "s=/+" && access.sessionToken == "t" && access.region == "eu-west-1")
+        #expect(access.endpoint == nil && !access.usesPaths)
+    }
+
+    @Test func filesAndProfiles() throws {
+        let credentials = "# comment\n[default]\naws_access_key_id=a\naws_secret_access_key=b\n\n[two]\naws_access_key_id = c\naws_secret_access_key = d=e\n"
+        let config = "[default]\nregion=eu-north-1\n[profile two]\nregion = ap-south-1\nendpoint_url = https://s3.example\ns3 =\n  addressing_style = virtual\n"
+        let first = try read([:], credentials: credentials, config: config)
+        #expect(first.keyID == "a" && first.secret == "b" && first.region == "eu-north-1" && first.endpoint == nil)
+        let second = try read(["AWS_PROFILE": "two"], credentials: credentials, config: config)
+        #expect(second.keyID == "c" && second.secret == "d=e" && second.region == "ap-south-1" && second.endpoint == "https://s3.example")
+        #expect(second.usesPaths == false)
+        #expect(try read(["AWS_ENDPOINT_URL": "http://127.0.0.1:1"], credentials: credentials).usesPaths)
+    }
+
+    @Test func nothingAndNonsense() throws {
+        #expect(throws: CredentialError.noObjectStoreKeys(profile: "default")) { try read([:]) }
+        #expect(throws: CredentialError.noObjectStoreKeys(profile: "p")) { try read(["AWS_PROFILE": "p"], credentials: "[default]\naws_access_key_id=a\n") }
+        #expect(throws: CredentialError.badObjectStoreFile(path: place + "/.aws/credentials")) { try read([:], credentials: "[default]\nnonsense\n") }
+    }
+}

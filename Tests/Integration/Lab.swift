@@ -50,6 +50,12 @@ enum Lab {
         return Outcome(status: status, output: text("out"), errors: text("err"))
     }
 
+    /// The directory of those peers that are in Python (`scripts/python-peers`); nil where they can't be had.
+    static let pythonPeers: String? = {
+        guard has("python3"), let outcome = try? run("\(package)/scripts/python-peers", []), outcome.status == 0 else { return nil }
+        return outcome.output.trimmingCharacters(in: .newlines)
+    }()
+
     /// A `docker save` archive of busybox that skopeo wrote, made once.
     static let busybox: String = {
         let path = NSTemporaryDirectory() + "/d2a-lab-\(getpid())"
@@ -236,24 +242,30 @@ final class FixtureRegistry {
 /// A server of `Tests/Fixtures` that prints its port and logs a line a request; ended with this object.
 final class FixtureServer {
     let port: String
+    /// What else it printed of itself at its start.
+    let words: [String]
     private let process = Process()
     private let input = Pipe()
     private let log: String
     /// Goes after the server that works in it.
     private let place: Place
 
-    /// - Parameter arguments: before those that follow the name of the log.
-    init(_ place: Place, _ script: String, _ arguments: String..., more: [String] = []) throws {
+    /// - Parameters:
+    ///   - python: what runs it.
+    ///   - arguments: before those that follow the name of the log.
+    init(_ place: Place, _ script: String, python: String = "python3", _ arguments: String..., more: [String] = []) throws {
         self.place = place
         log = place.path + "/\(script).log"
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3", "\(Lab.package)/Tests/Fixtures/\(script)"] + arguments + [log] + more
+        process.arguments = [python, "\(Lab.package)/Tests/Fixtures/\(script)"] + arguments + [log] + more
         process.standardInput = input
         let output = Pipe()
         process.standardOutput = output
         try process.run()
-        port = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        try #require(!port.isEmpty, "\(script) doesn't start")
+        var line = Data()
+        while !line.contains(UInt8(ascii: "\n")), case let more = output.fileHandleForReading.availableData, !more.isEmpty { line += more }
+        let printed = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(String.init)
+        (port, words) = (try #require(printed.first, "\(script) doesn't start"), Array(printed.dropFirst()))
     }
 
     deinit {
