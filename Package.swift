@@ -57,6 +57,7 @@ let package = Package(
         module("AppC", ["Diagnostics", "Digest"]),
         module("Reference", ["Diagnostics", "Digest"]),
         module("Hashing", ["Digest", "COpenSSL"]),
+        module("Page"),
 
         module("Threads"),
         module("Sandbox", ["Diagnostics", "Files", "CSeccomp", "CLinux"]),
@@ -99,6 +100,10 @@ let package = Package(
         module("RuntimeBundle", ["AppC", "Files"]),
         module("Stage1", ["Diagnostics", "Files", "Subprocess", "AppC", "Pod", "RuntimeBundle", "CLinux"]),
 
+        // What two images, or two ways to treat one, have different.
+        module("Listing", ["Diagnostics", "Files"]),
+        module("Compare", ["Diagnostics", "Files", "AppC", "Listing", "Page"]),
+
         // What apps may ask of us: who runs pods registers them, and a process of its own answers.
         module("Metadata", ["Diagnostics", "Files", "Threads", "Subprocess", "AppC", "CLinux"]),
         module(
@@ -116,7 +121,7 @@ let package = Package(
                 "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Image", "Location", "Manifests", "Registry",
                 "SavedImage",
                 "Engine", "AppC", "Archive", "Sandbox",
-                "Squash", "Conversion", "ACI", "Render", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
+                "Squash", "Conversion", "ACI", "Render", "Listing", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
@@ -130,7 +135,7 @@ let package = Package(
             name: "d2a",
             dependencies: [
                 "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Configuration",
-                "Pod", "Isolation", "Network", "Stage1", "Metadata", "CLinux",
+                "Pod", "Isolation", "Network", "Stage1", "Metadata", "Listing", "Compare", "CLinux",
                 "Program", argumentParser,
             ],
             swiftSettings: strict),
@@ -157,6 +162,7 @@ let package = Package(
             "ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Hashing", "Reference", "Diagnostics", "Files", "Threads", "Archive", "TestSupport"]),
         tests("IsolationTests", ["Isolation", "Pod", "AppC", "Files"]),
         tests("NetworkTests", ["Network", "AppC", "Files"]),
+        tests("CompareTests", ["Compare", "Listing", "Page", "Files", "Hashing"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("FetchingTests", ["Trust", "Configuration", "Discovery", "Location", "AppC", "Reference"]),
         tests("Integration", ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),

@@ -119,18 +119,23 @@ public final class Directory: DescriptorOwner {
 
     /// Names of all entries, sorted by their bytes, without `.` and `..`; empty where a sub-path doesn't exist.
     public func names() throws(FileError) -> [String] {
+        try byteNames().map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The same, of names that may be no text.
+    public func byteNames() throws(FileError) -> [[UInt8]] {
         // A descriptor of its own, so that the position of this one stays free.
         let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0, let stream = fdopendir(copy) else { throw FileError("list", path) }
         defer { closedir(stream) }
-        var result: [String] = []
+        var result: [[UInt8]] = []
         while let entry = readdir(stream) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                $0.withMemoryRebound(to: UInt8.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) }
             }
-            if name != ".", name != ".." { result.append(name) }
+            if !name.elementsEqual(".".utf8), !name.elementsEqual("..".utf8) { result.append(name) }
         }
-        return result.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        return result.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     public func remove(_ name: String) throws(FileError) {

@@ -30,7 +30,7 @@ public struct ImageHelper: ParsableCommand {
         commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.",
         subcommands: [
             FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self, DiscoverHelper.self,
-            GnuPGHelper.self, VerifyHelper.self,
+            GnuPGHelper.self, VerifyHelper.self, ListHelper.self,
         ])
 
     public init() {}

@@ -66,6 +66,19 @@ public final class Renderer {
         guard renderer.acceptable(archive_write_close(renderer.disk)) else { throw RenderError.entry(name: "directories", reason: renderer.message) }
     }
 
+    /// Passes on what a chain of images shows, without unpacking it, by paths below its root.
+    /// - Throws: ``RenderError``, `ManifestError`, `ACIError`, and errors of `body`.
+    public static func entries(of images: [(file: OpenFile, span: Int)], _ body: (TarEntry, (any MemberReader)?) throws -> Void) throws {
+        do {
+            var squasher = Squasher(ImageChain(images))
+            // What was passed on can't be taken back.
+            try squasher.plan()
+            try squasher.write { entry, reader, _ in try body(entry, reader) }
+        } catch let failure as LayerError {
+            throw RenderError.unreadable(reason: failure.error.description)
+        }
+    }
+
     private static let rootfs = Array("rootfs".utf8)
 
     private let disk: OpaquePointer

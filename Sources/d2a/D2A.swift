@@ -18,7 +18,7 @@ struct D2A: ParsableCommand {
             Fetch.self, TrustKeys.self, Run.self, Prepare.self, RunPrepared.self, ListPods.self, Status.self, Logs.self, CatPodManifest.self, Enter.self,
             Stop.self,
             RemovePods.self, CollectGarbage.self,
-            Image.self,
+            Image.self, Diff.self,
             Cache.self, MetadataServiceCommand.self, Config.self, Version.self,
         ])
 

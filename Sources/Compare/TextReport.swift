@@ -1,0 +1,96 @@
+/// A report for the terminal.
+public struct TextReport {
+    /// Characters a line; longer values are cut in their middle.
+    public var width: Int
+    public var coloured: Bool
+    /// Lists also what doesn't matter.
+    public var verbose: Bool
+
+    public init(width: Int = 100, coloured: Bool = false, verbose: Bool = false) {
+        (self.width, self.coloured, self.verbose) = (max(40, width), coloured, verbose)
+    }
+
+    private enum Colour: String {
+        case bold = "1"
+        case dim = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+    }
+
+    private func paint(_ text: String, _ colour: Colour) -> String { coloured ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text }
+
+    /// One line where nothing that matters is different and all was compared.
+    public func text(_ report: Report) -> String {
+        let idle = report.parts.reduce(0) { $0 + $1.total - $1.mattering }
+        let rest = idle == 0 ? "" : " (\(counted(idle, "difference")) that \(idle == 1 ? "doesn't" : "don't") matter)"
+        switch report.verdict {
+        case .same: if !verbose || idle == 0 { return "\(report.subject): \(paint("the same", .green))\(idle == 0 ? "" : " in all that matters")\(rest)\n" }
+        case .different, .incomplete: break
+        }
+        let mattering = report.parts.reduce(0) { $0 + $1.mattering }
+        let problems = report.parts.reduce(0) { $0 + $1.problems.count }
+        var outcome = mattering == 0 ? "no difference that matters" : counted(mattering, "difference")
+        if problems > 0 { outcome += ", and not all could be compared" }
+        var lines = [
+            "\(paint(report.subject, .bold)): \(paint(outcome, report.verdict == .same ? .green : .yellow))\(rest)",
+            "\(paint("-", .red)) \(report.left.title)   \(paint("+", .green)) \(report.right.title)",
+        ]
+        for part in report.parts { lines += self.lines(of: part) }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private func lines(of part: Part) -> [String] {
+        let shown = part.differences.filter { verbose || $0.matters }
+        guard !shown.isEmpty || !part.isComplete else { return [] }
+        var lines = ["", paint(part.name.rawValue, .bold) + paint(" (\(part.left) | \(part.right))", .dim)]
+        for problem in part.problems { lines.append("  " + paint("not compared: ", .yellow) + problem) }
+        var rule = ""
+        for difference in verbose || part.name == .filesystem ? shown : shown.sorted(by: { $0.rule < $1.rule }) {
+            if difference.rule != rule, let known = RuleTable.rule(difference.rule), !known.id.hasPrefix("file-") {
+                lines.append(contentsOf: explanation(known))
+            }
+            rule = difference.rule
+            lines += self.lines(of: difference)
+        }
+        if part.omitted > 0 { lines.append("  … and \(part.omitted) more") }
+        return lines
+    }
+
+    private func explanation(_ rule: Rule) -> [String] {
+        wrapped("\(rule.title) [\(rule.id)]: Docker \(rule.docker); d2a \(rule.rocket)").map { "  " + paint($0, .dim) }
+    }
+
+    private func lines(of difference: Difference) -> [String] {
+        let subject = difference.subject.isEmpty ? "/" : difference.subject
+        let name = difference.field.isEmpty ? subject : "\(subject): \(difference.field)"
+        switch (difference.left, difference.right) {
+        case (let left?, nil): return ["  " + paint("-", .red) + " " + fitted("\(name)  \(left)", width - 4)]
+        case (nil, let right?): return ["  " + paint("+", .green) + " " + fitted("\(name)  \(right)", width - 4)]
+        default:
+            let (left, right) = (difference.left ?? "", difference.right ?? "")
+            let room = width - 8 - name.count
+            if left.count + right.count <= room { return ["  " + paint("~", .yellow) + " \(name)  \(paint(left, .red)) → \(paint(right, .green))"] }
+            return [
+                "  " + paint("~", .yellow) + " " + fitted(name, width - 4), "    " + paint("- " + fitted(left, width - 6), .red),
+                "    " + paint("+ " + fitted(right, width - 6), .green),
+            ]
+        }
+    }
+
+    private func fitted(_ text: String, _ room: Int) -> String {
+        guard text.count > room else { return text }
+        return text.prefix(room / 2) + "…" + text.suffix(room - room / 2 - 1)
+    }
+
+    private func wrapped(_ text: String) -> [String] {
+        var lines = [""]
+        for word in text.split(separator: " ") {
+            if lines[lines.count - 1].count + word.count + 3 > width, !lines[lines.count - 1].isEmpty { lines.append("") }
+            lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
+        }
+        return lines
+    }
+}
+
+func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
