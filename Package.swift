@@ -90,6 +90,9 @@ let package = Package(
         module("Conversion", ["Diagnostics", "Digest", "Hashing", "Files", "Threads", "Accounts", "Image", "AppC", "Archive", "Squash", "ACI"]),
         module("Render", ["Diagnostics", "Files", "AppC", "Archive", "Squash", "ACI", "CArchive", "CLinux"]),
 
+        // Where others find them.
+        module("Publishing", ["Diagnostics", "Files", "AppC"]),
+
         // What is kept, and what runs it: none of these may reach libcurl or libarchive.
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CLinux"]),
         module("Pod", ["Diagnostics", "Files", "Accounts", "AppC", "CLinux"]),
@@ -122,6 +125,7 @@ let package = Package(
                 "SavedImage",
                 "Engine", "AppC", "Archive", "Sandbox",
                 "Squash", "Conversion", "ACI", "Render", "Listing", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
+                "Squash", "Conversion", "ACI", "Render", "Store", "Transport", "ObjectStorage", "Publishing", "Discovery", "CLinux", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
@@ -136,6 +140,7 @@ let package = Package(
             dependencies: [
                 "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Configuration",
                 "Pod", "Isolation", "Network", "Stage1", "Metadata", "Listing", "Compare", "CLinux",
+                "Pod", "Isolation", "Network", "Stage1", "Metadata", "Publishing", "CLinux",
                 "Program", argumentParser,
             ],
             swiftSettings: strict),

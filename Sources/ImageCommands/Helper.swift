@@ -31,6 +31,7 @@ public struct ImageHelper: ParsableCommand {
         subcommands: [
             FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self, DiscoverHelper.self,
             GnuPGHelper.self, VerifyHelper.self, ListHelper.self,
+            GnuPGHelper.self, VerifyHelper.self, ObjectsHelper.self,
         ])
 
     public init() {}

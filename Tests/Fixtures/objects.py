@@ -8,11 +8,24 @@ import os, sys
 os.environ.update(AWS_ACCESS_KEY_ID="setup", AWS_SECRET_ACCESS_KEY="setup", AWS_DEFAULT_REGION="eu-west-1", MOTO_S3_DEFAULT_MAX_KEYS="10")
 import boto3
 from moto import settings
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 import threading
 
 log = open(sys.argv[1], "w", buffering=1)
+
+
+check = ActionAuthenticatorMixin._authenticate_and_authorize_s3_action
+
+
+def check_signed(request, *words, **more):
+    """moto takes a request without any signature for one with a bad one: the bucket's policy alone says who may read."""
+    if request.method != "GET" or "Authorization" in request.headers:
+        check(request, *words, **more)
+
+
+ActionAuthenticatorMixin._authenticate_and_authorize_s3_action = check_signed
 
 
 class Handler(WSGIRequestHandler):
@@ -25,7 +38,11 @@ class Handler(WSGIRequestHandler):
 server = make_server("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 place = dict(endpoint_url="http://127.0.0.1:%d" % server.port)
-boto3.client("s3", **place).create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+store = boto3.client("s3", **place)
+store.create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+# Anyone may read, as in a bucket that is a web site.
+store.put_bucket_policy(
+    Bucket="images", Policy='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::images/*"}]}')
 people = boto3.client("iam", **place)
 people.create_user(UserName="publisher")
 people.put_user_policy(

@@ -7,20 +7,20 @@ private let ready = Lab.isRoot && Lab.has("nginx") && Lab.has("gpg") && Lab.has(
 @Suite(.enabled(if: ready, "needs root, nginx, gpg, gpgv, openssl and unshare (make setup)"))
 struct DiscoveryTests {
     /// Runs a script where `example.com` is a server of ours, and `/etc/d2a` is the test's.
-    private func shell(_ script: String) throws -> Outcome {
+    static func shell(_ script: String) throws -> Outcome {
         let place = try Place()
         let inside =
             FetchTests.functions + """
                 ip link set lo up; mkdir -p etc www gnupg d2a; chmod 700 gnupg; chmod 711 .; printf '127.0.0.1 localhost example.com\\n' >etc/hosts; mount --bind etc/hosts /etc/hosts
                 mkdir -p /etc/d2a; mount --bind d2a /etc/d2a
                 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=example.com -addext subjectAltName=DNS:example.com 2>/dev/null
-                chmod 644 cert.pem; export SSL_CERT_FILE=$PWD/cert.pem GNUPGHOME=$PWD/gnupg
+                chmod 644 cert.pem; export SSL_CERT_FILE=$PWD/cert.pem CURL_CA_BUNDLE=$PWD/cert.pem GNUPGHOME=$PWD/gnupg
                 cat >nginx.conf <<END
                 pid $PWD/nginx.pid; error_log $PWD/nginx.log; daemon off; worker_processes 1; user root;
                 events { worker_connections 64; }
                 http { log_format short '\\$request_uri \\$status'; access_log $PWD/access.log short; default_type text/html; client_body_temp_path $PWD/t1; proxy_temp_path $PWD/t2;
                        fastcgi_temp_path $PWD/t3; uwsgi_temp_path $PWD/t4; scgi_temp_path $PWD/t5;
-                       server { listen 127.0.0.1:443 ssl; ssl_certificate $PWD/cert.pem; ssl_certificate_key $PWD/key.pem; root $PWD/www; } }
+                       server { listen 127.0.0.1:443 ssl; ssl_certificate $PWD/cert.pem; ssl_certificate_key $PWD/key.pem; root $PWD/www; include $PWD/more*.conf; } }
                 END
                 nginx -c $PWD/nginx.conf -p $PWD 2>/dev/null & server=$!
                 trap 'kill -KILL $(cat nginx.pid) $server; gpgconf --kill all' EXIT
@@ -48,7 +48,7 @@ struct DiscoveryTests {
     }
 
     @Test func signedByATrustedKey() throws {
-        let outcome = try shell(
+        let outcome = try Self.shell(
             """
             publish example.com/app 1.0.0 maker
             d2a fetch example.com/app:1.0.0 2>&1 | head -1
@@ -91,7 +91,7 @@ struct DiscoveryTests {
     }
 
     @Test func whatItIsBuiltOnComesAlong() throws {
-        let outcome = try shell(
+        let outcome = try Self.shell(
             """
             publish example.com/base latest maker
             publish example.com/top 1 maker ',"dependencies":[{"imageName":"example.com/base"}]'

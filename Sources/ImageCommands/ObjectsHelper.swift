@@ -1,0 +1,39 @@
+import AppC
+import ArgumentParser
+import CLinux
+import Credentials
+import Files
+import ObjectStorage
+import Program
+import Publishing
+import Sandbox
+
+/// Works on an object store. Descriptors: 3 how it lets us in, 4 what is asked for: the report, or the object's bytes; or, to
+/// put, the file whose bytes are sent.
+struct ObjectsHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "objects")
+
+    enum Work: String, ExpressibleByArgument { case put, get, list }
+    @Argument var work: Work
+    @Argument(help: "s3://BUCKET[/PREFIX]") var place: String
+    @Argument(help: "The object, or the beginning of all that are listed.") var key: String
+    @Option(help: "The object's media type.") var type = "application/octet-stream"
+    @Option(help: "End so where there is no such object.") var missing: Int32 = 3
+
+    func run() throws {
+        system_die_with_parent()
+        let file = OpenFile(descriptor: 4, path: key)
+        try becomeNobody()
+        try Sandbox(network: true).enter()
+        let access = try CanonicalJSON.decode(ObjectStoreAccess.self, from: OpenFile(descriptor: 3, path: "the keys").readAll(limit: 1 << 20))
+        let bucket = try Bucket(place, access: access)
+        switch work {
+        case .put: try bucket.put(file, as: key, type: type)
+        case .get:
+            guard let bytes = try bucket.get(key, limit: 16 << 20) else { throw ExitCode(missing) }
+            try bytes.withUnsafeBytes { try file.write($0) }
+        case .list:
+            try file.write(CanonicalJSON.text(bucket.list(key).map { PublishedFile(name: $0.key, size: $0.size) }))
+        }
+    }
+}
