@@ -3,7 +3,7 @@ RELEASE := .build/release
 MANUALS := .build/manuals
 HELPERS := d2a-image d2a-metadata d2a-stage1
 
-.PHONY: help setup build demo test fuzz bench manuals install deb tarball lint fmt clean
+.PHONY: help setup build demo test fuzz soak sanitize coverage bench manuals install deb tarball lint fmt clean
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -16,15 +16,24 @@ build: setup ## build the programs, optimised, with Swift's library inside
 demo: build ## convert an image and run it
 	@scripts/demo
 
-test: setup ## all tests; those that need root say so where they are left out
+test: setup lint ## all tests; those that need root say so where they are left out
 	@scripts/test
-	@$(MAKE) -s deb && scripts/test-package
+	@$(MAKE) -s deb && scripts/test-package && scripts/test-image
 
 STACKS ?= 1000000
 SECONDS ?= 60
 fuzz: setup ## look for input that breaks a parser, SECONDS each, and for stacks of layers, STACKS of them, that the squasher gets wrong
 	scripts/fuzz $(SECONDS)
 	D2A_FUZZ_STACKS=$(STACKS) D2A_FUZZ_SEED=$$(date +%s%N) scripts/test -c release -Xswiftc -enable-testing --scratch-path .build-fuzz --filter FuzzTests
+
+soak: build ## fetch, convert, run and collect garbage for SECONDS while things are killed and the disk fills
+	scripts/soak $(SECONDS)
+
+sanitize: setup ## the unit tests with the sanitizers of addresses and of threads
+	scripts/sanitize
+
+coverage: setup ## what part of each module the unit tests run
+	scripts/coverage
 
 bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/convert
@@ -51,10 +60,10 @@ tarball: manuals ## the programs and manuals in a tar file that unpacks over /us
 	@scripts/package tarball
 
 lint: ## check the style
-	swift format lint -r --strict Sources Tests Package.swift
+	@swift format lint -r --strict Sources Tests Package.swift
 
 fmt: ## mend the style
 	swift format -r -i Sources Tests Package.swift
 
 clean: ## remove what was built
-	rm -rf .build .build-fuzz
+	rm -rf .build .build-fuzz .build-address .build-thread .build-coverage*

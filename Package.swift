@@ -174,6 +174,13 @@ let package = Package(
     ]
 )
 
+// A program without Swift's and C's start files can't have a sanitizer's either: `make sanitize` is about the others' unit tests.
+if Context.environment["D2A_SANITIZE"] != nil {
+    let plain = ["d2a-stage1", "appc-probe", "Integration"]
+    package.targets.removeAll { plain.contains($0.name) }
+    package.products.removeAll { plain.contains($0.name) }
+}
+
 // libFuzzer brings a main of its own, and wants every module instrumented: `make fuzz` only. Then the targets are a module, which as
 // such would not build for release: they look into modules.
 if Context.environment["D2A_FUZZ"] != nil {

@@ -40,6 +40,6 @@ public enum Stage1Error: DiagnosedError, Equatable {
     private static func hint(_ code: Int32) -> String? {
         guard code == EPERM || code == EINVAL else { return nil }
         if UserNamespace.isCurrent { return "users and groups besides root need lines for you in /etc/subuid and /etc/subgid, and newuidmap(1)" }
-        return code == EPERM ? "the kernel, or the container this runs in, forbids it: try as root of the host" : nil
+        return code == EPERM ? "the kernel, or the container this runs in, forbids it: be root of the host, or give the container --privileged" : nil
     }
 }
