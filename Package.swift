@@ -143,7 +143,13 @@ let package = Package(
                 "Pod", "Isolation", "Network", "Stage1", "Metadata", "Publishing", "CLinux",
                 "Program", argumentParser,
             ],
-            swiftSettings: strict),
+            swiftSettings: strict,
+            // A pod's start is largely this program's: loading and relocating libraries would be a sixth of it. Without --static-swift-stdlib
+            // the compiler doesn't name the static libraries that Foundation is built on.
+            linkerSettings: [
+                .unsafeFlags(
+                    ["-static-executable", "-l_FoundationCShims", "-l_FoundationCollections", "-lswiftSynchronization"], .when(configuration: .release))
+            ]),
 
         // What tests run in pods: it must need nothing of an image.
         .executableTarget(

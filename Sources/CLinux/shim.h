@@ -42,6 +42,20 @@ static inline int system_open_inside(int directory, const char *path, int flags)
 static inline int system_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1 /* CLOEXEC */ | 2 /* ALLOW_SEALING */); }
 static inline int system_seal(int descriptor) { return (int)syscall(SYS_fcntl, descriptor, 1033 /* F_ADD_SEALS */, 15 /* SEAL, SHRINK, GROW, WRITE */); }
 
+/* A read-only overlay of one directory, mounted nowhere, through which nothing in it can be written (fsopen(2), fsmount(2)). Older
+ * kernels want a second layer below it; what that holds is of no interest. */
+static inline int system_read_only_view(int directory) {
+    char layers[64];
+    snprintf(layers, sizeof layers, "/proc/self/fd/%d:/dev", directory);
+    int context = (int)syscall(430 /* fsopen */, "overlay", 1 /* CLOEXEC */);
+    if (context < 0) return -1;
+    int view = -1;
+    if (syscall(431 /* fsconfig */, context, 1 /* SET_STRING */, "lowerdir", layers, 0) == 0 && syscall(431, context, 6 /* CMD_CREATE */, 0, 0, 0) == 0)
+        view = (int)syscall(432 /* fsmount */, context, 1 /* CLOEXEC */, 1 | 2 | 4 /* RDONLY, NOSUID, NODEV */);
+    close(context);
+    return view;
+}
+
 /* Gives one terminal the size of another. */
 static inline int system_copy_window_size(int from, int to) {
     struct winsize size;

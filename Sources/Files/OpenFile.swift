@@ -77,7 +77,8 @@ public final class OpenFile: DescriptorOwner {
     /// All bytes from `offset` to the end, refusing more than `limit`.
     public func readAll(limit: Int) throws(FileError) -> [UInt8] {
         var result: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
+        // Most files are small; those of /proc have no size.
+        var chunk = [UInt8](repeating: 0, count: min(max(try size() + 1, 4096), 65536))
         while true {
             let count = try chunk.withUnsafeMutableBufferPointer { (buffer) throws(FileError) in
                 try read(into: UnsafeMutableRawBufferPointer(buffer))

@@ -80,7 +80,7 @@ public struct PodControlGroups {
     public private(set) var directories: [String] = []
     /// What could not be enforced, in the words of isolators.
     public private(set) var unenforced: [String] = []
-    /// `cgroup.procs` of the groups that the pod's process 1 joins.
+    /// The file of each group by which the pod's process 1 joins it.
     public private(set) var joined: [OpenFile] = []
 
     /// - Parameters:
@@ -102,7 +102,7 @@ public struct PodControlGroups {
                 continue
             }
             if controller == "devices" { try allow(devices ?? [], in: group) } else { try apply(limits, controller, version: 1, in: group) }
-            joined.append(try procs(of: group))
+            joined.append(try entrance(of: group, version: 1))
         }
         let rest = wanted.filter { layout.version1[$0] == nil }
         guard !rest.isEmpty || appsHaveLimits && layout.version1["memory"] == nil else { return }
@@ -112,11 +112,11 @@ public struct PodControlGroups {
         }
         // Processes may be in leaves only: process 1 gets one of its own, beside the apps'.
         let leaf = group + "/init"
-        if make(leaf) { joined.append(try procs(of: leaf)) }
+        if make(leaf) { joined.append(try entrance(of: leaf, version: 2)) }
     }
 
     /// Makes an app's own groups.
-    /// - Returns: their `cgroup.procs`, for the app to join.
+    /// - Returns: their files, by which the app joins them.
     public mutating func makeApp(_ app: String, _ limits: ResourceLimits) throws(IsolationError) -> [OpenFile] {
         var joined: [OpenFile] = []
         for controller in Self.controllers(limits) {
@@ -127,7 +127,7 @@ public struct PodControlGroups {
                     continue
                 }
                 try apply(limits, controller, version: 1, in: group)
-                joined.append(try procs(of: group))
+                joined.append(try entrance(of: group, version: 1))
             } else if let pod = makeVersion2(), layout.version2Controllers.contains(controller) {
                 let group = "\(pod)/app-\(app)"
                 if !directories.contains(group) {
@@ -135,7 +135,7 @@ public struct PodControlGroups {
                         report(controller)
                         continue
                     }
-                    joined.append(try procs(of: group))
+                    joined.append(try entrance(of: group, version: 2))
                 }
                 try apply(limits, controller, version: 2, in: group)
             } else {
@@ -216,8 +216,12 @@ public struct PodControlGroups {
         guard code == 0 else { throw .controlGroup(path: group, what: "set \(file) of", code: code) }
     }
 
-    private func procs(of group: String) throws(IsolationError) -> OpenFile {
-        do { return try OpenFile.open("\(group)/cgroup.procs", O_WRONLY) } catch { throw .controlGroup(path: group, what: "open", code: error.code) }
+    /// The file by which a process with one thread joins a group. On version 1 that is the one for threads: where a thread moves itself,
+    /// the kernel needn't wait for all forks and exits of the machine, which takes milliseconds.
+    private func entrance(of group: String, version: Int) throws(IsolationError) -> OpenFile {
+        do { return try OpenFile.open("\(group)/\(version == 1 ? "tasks" : "cgroup.procs")", O_WRONLY) } catch {
+            throw .controlGroup(path: group, what: "open", code: error.code)
+        }
     }
 
     /// In one write, as these files want it.

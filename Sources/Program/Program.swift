@@ -13,14 +13,19 @@ public let versionText = "version \(programVersion)\nappc version \(specVersion)
 
 /// Runs a command and ends the process: 0 done, `failure` where it failed, `misuse` where its words made no sense, or the status
 /// of an `ExitCode` that the command throws.
-public func runProgram<Command: ParsableCommand>(
-    _ type: Command.Type, arguments: [String], program: String, failure: Int32, misuse: Int32 = 2
+public func runProgram<Command: ParsableCommand>(_ type: Command.Type, arguments: [String], program: String, failure: Int32) -> Never {
+    runProgram(type, program: program, failure: failure) { try type.parseAsRoot(arguments) }
+}
+
+/// Like ``runProgram(_:arguments:program:failure:)``, with the command that `parse` gives.
+public func runProgram(
+    _ type: any ParsableCommand.Type, program: String, failure: Int32, misuse: Int32 = 2, parse: () throws -> any ParsableCommand
 ) -> Never {
     // A reader that has gone is an error of `write`, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     hideSecrets()
     do {
-        var command = try type.parseAsRoot(arguments)
+        var command = try parse()
         try command.run()
         end(0)
     } catch let error as any DiagnosedError {

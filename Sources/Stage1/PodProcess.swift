@@ -40,7 +40,7 @@ public struct PodSettings: Sendable {
     /// What the apps see as these files; the image's own where nil.
     public var hosts: String?
     public var resolver: String?
-    /// The `cgroup.procs` of the pod's own groups, which its process 1 joins, and so a view of control groups that begins there.
+    /// The files by which process 1 joins the pod's own groups, and so a view of control groups that begins there.
     public var cgroups: [any DescriptorOwner] = []
     /// Kernel parameters of the pod's own namespaces, by key: `kernel.shmmax`.
     public var parameters: [(key: String, value: String)] = []
@@ -66,7 +66,7 @@ public struct AppLimits: Sendable {
     public var filter: [UInt8]?
     /// -1000 to 1000; the caller's where nil.
     public var oomScoreAdjust: Int?
-    /// The `cgroup.procs` of the app's own groups.
+    /// The files by which the app joins its own groups.
     public var cgroups: [any DescriptorOwner] = []
 
     public init(bounding: Capabilities) { self.bounding = bounding }

@@ -63,14 +63,21 @@ public struct Stage1 {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let (report, socket) = (OpenFile(descriptor: ends[0], path: "stage1's report"), OpenFile(descriptor: ends[1], path: "stage1's report"))
         let descriptors: [any DescriptorOwner] = [data, socket, try OpenFile.inMemory("plan", plan.bytes), directory] + plan.descriptors
-        return (try startProgram("d2a-stage1", [word], descriptors: descriptors, file: Self.program()), report)
+        return (try startProgram("d2a-stage1", [word], descriptors: descriptors, file: program()), report)
     }
 
-    /// d2a-stage1, copied to sealed memory: whatever a pod does to the program that runs in it, the file on the host's disk is
-    /// out of its reach (CVE-2019-5736).
+    /// d2a-stage1, so that whatever a pod does to the program that runs in it, the file on the host's disk is out of its reach
+    /// (CVE-2019-5736): through a read-only overlay that only this process has, or where none can be had, as a copy in sealed memory,
+    /// which costs time and memory for each pod.
     private static func program() throws -> OpenFile {
+        let place = try Directory.holding(companionProgram("d2a-stage1"))
+        let view = system_read_only_view(place.directory.descriptor)
+        if view >= 0 {
+            let directory = Directory(descriptor: view, path: place.directory.path)
+            if let file = try? directory.file(place.name) { return file }
+        }
         let copy = try OpenFile.inMemory("d2a-stage1")
-        try copy.write(contentsOf: OpenFile.open(companionProgram("d2a-stage1")))
+        try copy.write(contentsOf: place.directory.file(place.name))
         guard withExtendedLifetime(copy, { system_seal(copy.descriptor) }) == 0 else { throw FileError("seal", copy.path) }
         return copy
     }

@@ -24,15 +24,25 @@ struct D2A: ParsableCommand {
 
     static func main() {
         let words = Array(CommandLine.arguments.dropFirst())
-        guard Rkt.isInvoked else { runProgram(Self.self, arguments: passingThrough(words), program: "d2a", failure: 254) }
+        guard Rkt.isInvoked else { runProgram(Self.self, program: "d2a", failure: 254) { try command(of: words) } }
         let translated = Rkt.translate(words)
-        runProgram(Self.self, arguments: passingThrough(translated), program: Rkt.prefix(of: translated), failure: 254, misuse: 254)
+        runProgram(Self.self, program: Rkt.prefix(of: translated), failure: 254, misuse: 254) { try command(of: translated) }
     }
 
-    /// Those commands that read their words themselves get them as they are: here `--` and `---` mean something else.
-    private static func passingThrough(_ words: [String]) -> [String] {
-        guard let command = words.first, PodCommand.names.contains(command) else { return words }
-        return [command, "--"] + words.dropFirst()
+    /// `run` and `prepare` read their words themselves, since `--` and `---` mean something else to them. What the parser does to find
+    /// a command among all takes milliseconds, which a pod's start hasn't.
+    private static func command(of words: [String]) throws -> any ParsableCommand {
+        switch words.first {
+        case "run":
+            var command = Run()
+            command.words = Array(words.dropFirst())
+            return command
+        case "prepare":
+            var command = Prepare()
+            command.words = Array(words.dropFirst())
+            return command
+        default: return try parseAsRoot(words)
+        }
     }
 }
 

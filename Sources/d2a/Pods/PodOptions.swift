@@ -54,12 +54,23 @@ struct AppOptions: ParsableArguments {
         if let oomScoreAdj, !(-1000...1000).contains(oomScoreAdj) { throw ValidationError("--oom-score-adj is a number from -1000 to 1000") }
     }
 
+    /// - Returns: nil where there are none: looking for options takes a millisecond then too.
+    static func any(_ words: [String]) throws -> AppOptions? { words.isEmpty ? nil : try parse(words) }
+
     /// - Parameter pod: what is set for every app.
-    func changes(arguments: [String], pod: AppDefaults) throws -> AppChanges {
+    static func changes(_ options: AppOptions?, arguments: [String], pod: AppDefaults) throws -> AppChanges {
         var changes = AppChanges()
+        changes.arguments = arguments
+        changes.environment = pod.environment
+        changes.inheritedEnvironment = pod.inheritedEnvironment
+        changes.mounts = pod.mounts
+        try options?.add(to: &changes)
+        return changes
+    }
+
+    private func add(to changes: inout AppChanges) throws {
         changes.name = name
         changes.exec = exec
-        changes.arguments = arguments
         changes.user = user
         changes.group = group
         changes.supplementaryGIDs = try supplementaryGids.map { text in
@@ -70,10 +81,9 @@ struct AppOptions: ParsableArguments {
         }
         changes.workingDirectory = workingDirectory
         changes.readOnlyRoot = readonlyRootfs
-        changes.environment = try environment.map { try EnvironmentOption.variable($0) } + pod.environment
-        changes.inheritedEnvironment = pod.inheritedEnvironment
+        changes.environment = try environment.map { try EnvironmentOption.variable($0) } + changes.environment
         let mounts = try mount.map { try VolumeOption.mount($0) }
-        changes.mounts = mounts + pod.mounts.filter { one in !mounts.contains { AppMount.cleaned($0.path) == AppMount.cleaned(one.path) } }
+        changes.mounts = mounts + changes.mounts.filter { one in !mounts.contains { AppMount.cleaned($0.path) == AppMount.cleaned(one.path) } }
         changes.annotations = try annotation.map { try NamedValue(argument: $0) }
         for (name, mode) in [("stdin", stdin?.rawValue), ("stdout", stdout?.rawValue), ("stderr", stderr?.rawValue)] {
             if let mode { changes.annotations.append(NamedValue(name: StreamModes.prefix + name, value: mode)) }
@@ -85,7 +95,6 @@ struct AppOptions: ParsableArguments {
             changes.isolators.append(try IsolatorOption.seccomp(seccomp))
             changes.replacedIsolators.formUnion(["os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"])
         }
-        return changes
     }
 
     private func addIsolators(to changes: inout AppChanges) {

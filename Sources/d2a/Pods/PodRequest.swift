@@ -26,9 +26,9 @@ struct PodRequest {
         let defaults = try options.defaults()
         manifest.volumes = try options.volumes()
         // All options before the first image: what makes no sense must not cost a download.
-        let appOptions = try apps.map { try AppOptions.parse($0.options) }
-        let changes = try zip(apps, appOptions).map { try $1.changes(arguments: $0.arguments, pod: defaults) }
-        images = try zip(apps, appOptions).map { try store.findOrFetch($0.image, fetching, signature: $1.signature) }
+        let appOptions = try apps.map { try AppOptions.any($0.options) }
+        let changes = try zip(apps, appOptions).map { try AppOptions.changes($1, arguments: $0.arguments, pod: defaults) }
+        images = try zip(apps, appOptions).map { try store.findOrFetch($0.image, fetching, signature: $1?.signature) }
         manifest.apps = try zip(images, changes).map { try PodManifestApp($0.manifest, id: $0.id.description, changes: $1) }
         manifest.ports = try options.port.map { try PodPort(argument: $0) }
         try manifest.checkNames()

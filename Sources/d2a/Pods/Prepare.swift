@@ -33,9 +33,8 @@ struct Prepare: ParsableCommand {
     }
 
     func run() throws {
-        let words = self.words.dropFirst()
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
-        let (podWords, apps) = try PodCommand.grammar.split(Array(words))
+        let (podWords, apps) = try PodCommand.grammar.split(words)
         let options = try Options.parse(podWords)
         let store = try options.global.store()
         let request = try PodRequest(options.pod, apps, options.fetching, store)

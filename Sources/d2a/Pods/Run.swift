@@ -51,9 +51,8 @@ struct Run: ParsableCommand {
     }
 
     func run() throws {
-        let words = self.words.dropFirst()
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
-        let (podWords, apps) = try PodCommand.grammar.split(Array(words))
+        let (podWords, apps) = try PodCommand.grammar.split(words)
         let options = try Options.parse(podWords)
         let store = try options.global.store()
         let request = try PodRequest(options.pod, apps, options.fetching, store)
@@ -75,10 +74,7 @@ enum PodCommand {
             "net": ("default", ["host", "none", "default", "default-restricted", "all"]), "readonly-rootfs": ("true", ["true", "false"]),
         ])
 
-    /// Those that read their words themselves.
-    static let names = ["run", "prepare"]
-
-    static func asksForHelp(_ words: ArraySlice<String>) -> Bool { words.prefix { $0 != "--" }.contains { ["--help", "-h", "-help"].contains($0) } }
+    static func asksForHelp(_ words: [String]) -> Bool { words.prefix { $0 != "--" }.contains { ["--help", "-h", "-help"].contains($0) } }
 
     /// Runs a pod in the phase `run`, locked, to its end.
     /// - Throws: its exit status where that isn't 0.
