@@ -42,15 +42,15 @@ static inline int system_open_inside(int directory, const char *path, int flags)
 static inline int system_memory_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1 /* CLOEXEC */ | 2 /* ALLOW_SEALING */); }
 static inline int system_seal(int descriptor) { return (int)syscall(SYS_fcntl, descriptor, 1033 /* F_ADD_SEALS */, 15 /* SEAL, SHRINK, GROW, WRITE */); }
 
-/* A read-only overlay of one directory, mounted nowhere, through which nothing in it can be written (fsopen(2), fsmount(2)). Older
- * kernels want a second layer below it; what that holds is of no interest. */
-static inline int system_read_only_view(int directory) {
-    char layers[64];
-    snprintf(layers, sizeof layers, "/proc/self/fd/%d:/dev", directory);
+/* A read-only overlay, mounted nowhere, through which nothing in its layers can be written (fsopen(2), fsmount(2)). Older kernels want
+ * two of them.
+ * layers: the upper one first, with colons. ours: made in a user namespace. */
+static inline int system_read_only_overlay(const char *layers, int ours) {
     int context = (int)syscall(430 /* fsopen */, "overlay", 1 /* CLOEXEC */);
     if (context < 0) return -1;
     int view = -1;
-    if (syscall(431 /* fsconfig */, context, 1 /* SET_STRING */, "lowerdir", layers, 0) == 0 && syscall(431, context, 6 /* CMD_CREATE */, 0, 0, 0) == 0)
+    if (syscall(431 /* fsconfig */, context, 1 /* SET_STRING */, "lowerdir", layers, 0) == 0 &&
+        (!ours || syscall(431, context, 0 /* SET_FLAG */, "userxattr", 0, 0) == 0) && syscall(431, context, 6 /* CMD_CREATE */, 0, 0, 0) == 0)
         view = (int)syscall(432 /* fsmount */, context, 1 /* CLOEXEC */, 1 | 2 | 4 /* RDONLY, NOSUID, NODEV */);
     close(context);
     return view;
@@ -161,6 +161,7 @@ static inline int system_bind(const char *source, const char *target) { return m
 static inline int system_unmount(const char *target) { return umount2(target, MNT_DETACH); }
 
 /* Moves this process, which must have no other thread, into a user namespace of its own: there it has all rights. */
+static inline int system_new_mount_namespace(void) { return (int)syscall(SYS_unshare, 0x00020000 /* CLONE_NEWNS */); }
 static inline int system_new_user_namespace(void) { return (int)syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */); }
 
 /* The capabilities that this process has, as a mask. */

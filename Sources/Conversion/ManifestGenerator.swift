@@ -89,13 +89,12 @@ struct ManifestGenerator {
     }
 
     private func owner() throws -> (user: String, group: String) {
-        guard let user = try config.string("User") else { return ("0", "0") }
-        if let colon = user.firstIndex(of: ":") {
-            let name = String(user[..<colon])
-            let group = String(user[user.index(after: colon)...])
-            return (name.isEmpty ? "0" : name, group.isEmpty ? "0" : group)
-        }
-        return (user, try primaryGroup(user) ?? user)
+        let parts = try (config.string("User") ?? "").split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let user = parts[0].isEmpty ? "0" : parts[0]
+        if parts.count > 1, !parts[1].isEmpty { return (user, parts[1]) }
+        if parts[0].isEmpty { return ("0", "0") }
+        // Docker's engine gives a number that the image doesn't know the group of root; a name that it doesn't know, nothing.
+        return (user, try primaryGroup(user) ?? (UInt32(user) == nil ? user : "0"))
     }
 
     /// Variables whose names appc doesn't allow (`a.b`): the runner takes them from an annotation.

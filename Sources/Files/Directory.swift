@@ -109,6 +109,12 @@ public final class Directory: DescriptorOwner {
         }
     }
 
+    /// Gives an open file that nobody changes any more one more name; where the file system can't, a copy of it has that name.
+    public func link(_ file: OpenFile, as name: String) throws(FileError) {
+        if linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", descriptor, name, AT_SYMLINK_FOLLOW) == 0 { return }
+        try self.file(name, O_WRONLY | O_CREAT | O_TRUNC).write(contentsOf: file)
+    }
+
     /// Status of an entry, links not followed; nil where there is none.
     public func status(_ name: String) throws(FileError) -> stat? {
         var result = stat()
@@ -117,25 +123,53 @@ public final class Directory: DescriptorOwner {
         throw FileError("stat", at(name))
     }
 
-    /// Names of all entries, sorted by their bytes, without `.` and `..`; empty where a sub-path doesn't exist.
-    public func names() throws(FileError) -> [String] {
-        try byteNames().map { String(decoding: $0, as: UTF8.self) }
-    }
+    /// Names of all entries, sorted by their bytes, without `.` and `..`.
+    public func names() throws(FileError) -> [String] { try entries().map(Self.text) }
 
     /// The same, of names that may be no text.
-    public func byteNames() throws(FileError) -> [[UInt8]] {
+    public func byteNames() throws(FileError) -> [[UInt8]] { try entries().map { $0.dropLast().map { UInt8(bitPattern: $0) } } }
+
+    /// What is shown of a name.
+    private static func text(_ name: [CChar]) -> String { String(decoding: name.dropLast().lazy.map { UInt8(bitPattern: $0) }, as: UTF8.self) }
+
+    /// Names of all entries as the kernel has them, sorted by their bytes, each with the zero byte at its end: those that strangers gave
+    /// need not be text.
+    public func entries() throws(FileError) -> [[CChar]] {
         // A descriptor of its own, so that the position of this one stays free.
         let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0, let stream = fdopendir(copy) else { throw FileError("list", path) }
         defer { closedir(stream) }
-        var result: [[UInt8]] = []
+        var result: [[CChar]] = []
+        let dot = CChar(bitPattern: UInt8(ascii: "."))
         while let entry = readdir(stream) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: UInt8.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) }
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
             }
-            if !name.elementsEqual(".".utf8), !name.elementsEqual("..".utf8) { result.append(name) }
+            if name != [dot, 0], name != [dot, dot, 0] { result.append(name) }
         }
-        return result.sorted { $0.lexicographicallyPrecedes($1) }
+        return result.sorted { $0.lexicographicallyPrecedes($1) { UInt8(bitPattern: $0) < UInt8(bitPattern: $1) } }
+    }
+
+    /// Opens an entry as the kernel names it, unless it is a link.
+    /// - Parameter flags: of open(2).
+    public func entry(_ name: [CChar], _ flags: Int32, mode: mode_t = 0) throws(FileError) -> OpenFile {
+        let descriptor = openat(self.descriptor, name, flags | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard descriptor >= 0 else { throw FileError("open", at(Self.text(name))) }
+        return OpenFile(descriptor: descriptor, path: at(Self.text(name)))
+    }
+
+    /// Opens a sub-directory as the kernel names it.
+    public func directory(entry name: [CChar]) throws(FileError) -> Directory {
+        let descriptor = openat(self.descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError("open directory", at(Self.text(name))) }
+        return Directory(descriptor: descriptor, path: at(Self.text(name)))
+    }
+
+    /// Status of an entry as the kernel names it, links not followed.
+    public func status(entry name: [CChar]) throws(FileError) -> stat {
+        var result = stat()
+        guard fstatat(descriptor, name, &result, AT_SYMLINK_NOFOLLOW) == 0 else { throw FileError("stat", at(Self.text(name))) }
+        return result
     }
 
     public func remove(_ name: String) throws(FileError) {
@@ -181,13 +215,15 @@ public final class Directory: DescriptorOwner {
     }
 
     /// Removes an entry and all below it. Symbolic links are removed, never followed; a missing entry is no error.
-    public func removeTree(_ name: String) throws(FileError) {
+    public func removeTree(_ name: String) throws(FileError) { try removeTree(entry: name.utf8CString.map { $0 }) }
+
+    private func removeTree(entry name: [CChar]) throws(FileError) {
         if unlinkat(descriptor, name, 0) == 0 || errno == ENOENT { return }
-        guard errno == EISDIR || errno == EPERM else { throw FileError("remove", at(name)) }
-        let child = try directory(name)
+        guard errno == EISDIR || errno == EPERM else { throw FileError("remove", at(Self.text(name))) }
+        let child = try directory(entry: name)
         // A directory without write or search permission for its owner can still be emptied by that owner.
         fchmod(child.descriptor, 0o700)
-        for entry in try child.names() { try child.removeTree(entry) }
-        guard unlinkat(descriptor, name, AT_REMOVEDIR) == 0 || errno == ENOENT else { throw FileError("remove", at(name)) }
+        for entry in try child.entries() { try child.removeTree(entry: entry) }
+        guard unlinkat(descriptor, name, AT_REMOVEDIR) == 0 || errno == ENOENT else { throw FileError("remove", at(Self.text(name))) }
     }
 }

@@ -6,7 +6,7 @@ extension Directory {
     /// extended attributes, hard and symbolic links, devices. No link is followed, and no file system is left.
     public func copyContents(into target: Directory) throws(FileError) {
         var copy = TreeCopy(root: target)
-        try copy.contents(of: self, into: target, "")
+        try copy.contents(of: self, into: target, [])
     }
 
     /// Gives this directory the owner, mode and times of another.
@@ -27,7 +27,7 @@ extension Directory {
 private struct TreeCopy {
     let root: Directory
     /// Files with several names, by their first name in the copy.
-    var seen: [Inode: String] = [:]
+    var seen: [Inode: [CChar]] = [:]
 
     struct Inode: Hashable {
         var device: dev_t
@@ -36,27 +36,31 @@ private struct TreeCopy {
 
     init(root: Directory) { self.root = root }
 
-    mutating func contents(of source: Directory, into target: Directory, _ path: String) throws(FileError) {
+    /// - Parameter path: of the directory, with a slash at its end; empty for the first.
+    mutating func contents(of source: Directory, into target: Directory, _ path: [CChar]) throws(FileError) {
         let device = try source.status(".")?.st_dev
-        for name in try source.names() {
-            guard let status = try source.status(name), status.st_dev == device else { continue }
-            try entry(name, status, source, target, path.isEmpty ? name : "\(path)/\(name)")
+        for name in try source.entries() {
+            let status = try source.status(entry: name)
+            if status.st_dev == device { try entry(name, status, source, target, path + name) }
         }
     }
 
-    private mutating func entry(_ name: String, _ status: stat, _ source: Directory, _ target: Directory, _ path: String) throws(FileError) {
+    private mutating func entry(_ name: [CChar], _ status: stat, _ source: Directory, _ target: Directory, _ path: [CChar]) throws(FileError) {
+        func failure(_ what: String, _ directory: Directory) -> FileError {
+            FileError(what, directory.path + "/" + String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        }
         let kind = status.st_mode & S_IFMT
         if kind == S_IFDIR {
-            if mkdirat(target.descriptor, name, 0o700) != 0, errno != EEXIST { throw FileError("make directory", "\(target.path)/\(name)") }
-            let (from, to) = (try source.directory(name), try target.directory(name))
-            try contents(of: from, into: to, path)
+            if mkdirat(target.descriptor, name, 0o700) != 0, errno != EEXIST { throw failure("make directory", target) }
+            let (from, to) = (try source.directory(entry: name), try target.directory(entry: name))
+            try contents(of: from, into: to, path.dropLast() + [CChar(bitPattern: UInt8(ascii: "/"))])
             system_copy_attributes(from.descriptor, to.descriptor)
             try to.adopt(status)
             return
         }
         let inode = Inode(device: status.st_dev, number: status.st_ino)
         if status.st_nlink > 1, let first = seen[inode] {
-            guard linkat(root.descriptor, first, target.descriptor, name, 0) == 0 else { throw FileError("link", "\(target.path)/\(name)") }
+            guard linkat(root.descriptor, first, target.descriptor, name, 0) == 0 else { throw failure("link", target) }
             return
         }
         if status.st_nlink > 1 { seen[inode] = path }
@@ -65,22 +69,22 @@ private struct TreeCopy {
         case S_IFLNK:
             var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
             let count = readlinkat(source.descriptor, name, &buffer, buffer.count - 1)
-            guard count >= 0, symlinkat(buffer, target.descriptor, name) == 0 else { throw FileError("copy the link", "\(source.path)/\(name)") }
+            guard count >= 0, symlinkat(buffer, target.descriptor, name) == 0 else { throw failure("copy the link", source) }
         default:
-            guard mknodat(target.descriptor, name, status.st_mode, status.st_rdev) == 0 else { throw FileError("copy the device", "\(source.path)/\(name)") }
+            guard mknodat(target.descriptor, name, status.st_mode, status.st_rdev) == 0 else { throw failure("copy the device", source) }
         }
         if kind != S_IFREG {
             var times = [status.st_atim, status.st_mtim]
             guard fchownat(target.descriptor, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) == 0,
                 kind == S_IFLNK || fchmodat(target.descriptor, name, status.st_mode & 0o7777, 0) == 0,
                 utimensat(target.descriptor, name, &times, AT_SYMLINK_NOFOLLOW) == 0
-            else { throw FileError("set the owner of", "\(target.path)/\(name)") }
+            else { throw failure("set the owner of", target) }
         }
     }
 
-    private func file(_ name: String, _ status: stat, _ source: Directory, _ target: Directory) throws(FileError) {
-        let from = try source.file(name)
-        let to = try target.file(name, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+    private func file(_ name: [CChar], _ status: stat, _ source: Directory, _ target: Directory) throws(FileError) {
+        let from = try source.entry(name, O_RDONLY)
+        let to = try target.entry(name, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
         var left = Int(status.st_size)
         while left > 0 {
             let count = system_copy_range(from.descriptor, to.descriptor, left)

@@ -6,6 +6,7 @@ import CLinux
 import Diagnostics
 import Files
 import Program
+import Render
 import Sandbox
 
 /// Something is wrong in a file: says which.
@@ -72,6 +73,22 @@ struct ValidateHelper: ParsableCommand {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
         return bytes.prefix(count).first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "{")
+    }
+}
+
+/// Writes a tree as an ACI. Descriptors: 3 the tree, 4 the manifest, 5 the file to write.
+struct ArchiveHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "archive")
+
+    @Option var compression: Compression = .gzip
+
+    func run() throws {
+        let (tree, manifest) = (Directory(descriptor: 3, path: "the pod's root"), OpenFile(descriptor: 4, path: "the manifest"))
+        system_die_with_parent()
+        try Renderer.confine(to: tree)
+        try Sandbox(reading: [tree], capabilities: [CAP_DAC_READ_SEARCH]).enter()
+        try TreeArchiver.archive(
+            tree, manifest: manifest.readAll(limit: 16 << 20), to: compression.sink(FileSink(OpenFile(descriptor: 5, path: "the output")), level: nil))
     }
 }
 

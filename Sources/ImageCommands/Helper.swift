@@ -32,6 +32,9 @@ public struct ImageHelper: ParsableCommand {
             FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self, DiscoverHelper.self,
             GnuPGHelper.self, VerifyHelper.self, ListHelper.self,
             GnuPGHelper.self, VerifyHelper.self, ObjectsHelper.self,
+            FetchHelper.self, FillHelper.self, RenderHelper.self, ArchiveHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self,
+            DiscoverHelper.self,
+            GnuPGHelper.self, VerifyHelper.self,
         ])
 
     public init() {}

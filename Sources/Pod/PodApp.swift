@@ -48,12 +48,15 @@ public struct PodApp: Sendable, Equatable {
 
         let accounts = try ImageAccounts(root)
         let ownGroup = item.annotations?.contains { $0.name == Self.ownGroup } ?? false
-        let owner = try accounts.owner(app, ownGroup: ownGroup, root: root)
+        let owner = try accounts.owner(app, ownGroup: ownGroup, isFromDocker: manifest.isFromDocker, root: root)
         (user, group) = (owner.user, owner.group)
         supplementaryGroups = app.supplementaryGIDs ?? []
-        // Docker also consults the image's /etc/group; the appc spec and rkt do not.
-        if manifest.isFromDocker, ownGroup || app.group == (manifest.app ?? App()).group, let name = owner.entry?.name {
-            for entry in GroupEntry.of(member: name, in: accounts.groups) where !supplementaryGroups.contains(entry.group) {
+        // In Docker the group is one of the supplementary ones too: what it is refused stays refused to a process that takes another
+        // (CVE-2022-36109). Docker also consults the image's /etc/group, where no other group than the user's own was chosen. The appc
+        // spec and rkt do neither.
+        if manifest.isFromDocker, !supplementaryGroups.contains(group) { supplementaryGroups.insert(group, at: 0) }
+        if manifest.isFromDocker, ownGroup || app.group == (manifest.app ?? App()).group, let user = owner.entry, user.group == group {
+            for entry in GroupEntry.of(member: user.name, in: accounts.groups) where !supplementaryGroups.contains(entry.group) {
                 supplementaryGroups.append(entry.group)
             }
         }
@@ -106,13 +109,15 @@ private struct ImageAccounts {
     }
 
     /// Who an app is to be.
-    /// - Parameter ownGroup: whether a user that the image knows brings its primary group along.
-    func owner(_ app: App, ownGroup: Bool, root: Directory) throws -> (user: UInt32, group: UInt32, entry: UserEntry?) {
+    /// - Parameter ownGroup: whether the user's group is the one that it has in the image, and none was chosen.
+    func owner(_ app: App, ownGroup: Bool, isFromDocker: Bool, root: Directory) throws -> (user: UInt32, group: UInt32, entry: UserEntry?) {
         let entry = UserEntry.find(app.user, in: users)
         guard let user = try entry?.user ?? Self.number(app.user, of: root, \.st_uid) ?? (app.user == "root" ? 0 : nil) else {
             throw PodError.unknownUser(app.user)
         }
         if ownGroup, let entry { return (user, entry.group, entry) }
+        // As Docker's engine does with users that the image doesn't know.
+        if ownGroup, isFromDocker { return (user, 0, nil) }
         if let found = try GroupEntry.find(app.group, in: groups)?.group ?? Self.number(app.group, of: root, \.st_gid) { return (user, found, entry) }
         if app.group == "root" { return (user, 0, entry) }
         // docker2aci writes the user for a group where the image names none.

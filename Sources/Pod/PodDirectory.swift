@@ -4,10 +4,9 @@ import Glibc
 
 /// A pod's directory on disk, `pods/PHASE/UUID` of the data directory.
 ///
-///     pod                   the pod manifest
-///     pod-created           empty; its time is the pod's
+///     pod                   the pod manifest; its time is the pod's
 ///     pid                   of the pod's process 1, as the host sees it; its time is when the pod started
-///     stage1                who runs it
+///     stage1                who runs it, where it isn't the built-in one
 ///     metadata              what the metadata service says of it
 ///     ready                 there once every app runs
 ///     exit-status           the pod's; missing where it was killed with everything that watched it
@@ -19,7 +18,7 @@ import Glibc
 ///     apps/NAME/            manifest   the image's
 ///                           tree       the rendered tree below the app's layer; missing where the root is a copy
 ///                           upper work what the app writes: its layer above the tree
-///                           rootfs     where its root is mounted, or the copy
+///                           rootfs     the copy
 ///                           env        NAME=VALUE, each ending with a zero byte, for d2a enter
 ///                           log        its output, where it was to be kept
 ///                           pid status what the host calls its process, and how it ended
@@ -47,7 +46,6 @@ public struct PodDirectory: Sendable {
             break
         }
         try move(to: .prepare)
-        _ = try directory.file("pod-created", O_WRONLY | O_CREAT)
     }
 
     /// Opens a pod that is there. It isn't locked.

@@ -17,6 +17,7 @@ public enum PodError: DiagnosedError, Equatable {
     case noManifest(uuid: String)
     case noSuchPod(String)
     case notPrepared(uuid: String)
+    case notExited(uuid: String)
     case ambiguousPod(String, count: Int)
 
     public var diagnosis: Diagnosis {
@@ -31,6 +32,7 @@ public enum PodError: DiagnosedError, Equatable {
             Diagnosis("\(path) is to hold the volume \(volume), and the pod has none of that name", hint: "add it with --volume")
         case .mountedTwice(let path): Diagnosis("two volumes are to be mounted at \(path)")
         case .noManifest(let uuid): Diagnosis("the pod \(uuid) has no readable manifest")
+        case .notExited(let uuid): Diagnosis("pod \"\(uuid)\" has not ended", hint: "d2a stop ends it, and d2a status --wait waits for that")
         case .notPrepared(let uuid): Diagnosis("pod \"\(uuid)\" is not prepared", hint: "see what pods there are with d2a list")
         case .noSuchPod(let prefix): Diagnosis("no matches found for \"\(prefix)\"", hint: "see what pods there are with d2a list")
         case .ambiguousPod(let prefix, let count): Diagnosis("ambiguous uuid, \(count) matches", hint: "give more of \"\(prefix)\"")

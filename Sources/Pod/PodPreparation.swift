@@ -7,12 +7,14 @@ public struct RenderedImage: Sendable {
     /// `sha512-…`
     public var id: String
     public var manifest: ImageManifest
+    /// The manifest's own, at its beginning.
+    public var manifestFile: OpenFile
     public var root: Directory
     /// The root, relative to the data directory.
     public var path: String
 
-    public init(id: String, manifest: ImageManifest, root: Directory, path: String) {
-        (self.id, self.manifest, self.root, self.path) = (id, manifest, root, path)
+    public init(id: String, manifest: ImageManifest, manifestFile: OpenFile, root: Directory, path: String) {
+        (self.id, self.manifest, self.manifestFile, self.root, self.path) = (id, manifest, manifestFile, root, path)
     }
 }
 
@@ -28,14 +30,14 @@ extension PodDirectory {
         let (complete, implicit) = manifest.completed(images: images.map(\.manifest))
         for (app, image) in zip(complete.apps ?? [], images) {
             let directory = try self.app(app.name)
-            try directory.file("manifest", O_WRONLY | O_CREAT | O_TRUNC).write(CanonicalJSON.text(image.manifest))
-            let rootfs = try directory.make("rootfs")
+            try directory.link(image.manifestFile, as: "manifest")
             if overlay {
                 try directory.file("tree", O_WRONLY | O_CREAT | O_TRUNC).write(image.path)
                 _ = try directory.make("work")
                 // The layer's top is what the app sees as `/`.
                 try directory.make("upper").adoptStatus(of: image.root)
             } else {
+                let rootfs = try directory.make("rootfs")
                 try image.root.copyContents(into: rootfs)
                 try rootfs.adoptStatus(of: image.root)
             }

@@ -21,7 +21,7 @@ public struct Entry {
         let process = OpenFile(descriptor: descriptor, path: "the app's process")
         // Only now: as long as the pod runs, the number is no other's.
         guard try pod.state() == .running else { throw EntryError.notRunning(uuid: pod.uuid) }
-        if let kind = pod.stage1(), kind == .runc || kind == .crun { throw EntryError.foreign(kind) }
+        if case let kind = pod.stage1(), kind == .runc || kind == .crun { throw EntryError.foreign(kind) }
         let bytes = try pod.directory.directory("apps/\(app)").file("env").readAll(limit: 16 << 20)
         var environment = bytes.split(separator: 0).map { entry in
             let parts = entry.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
@@ -63,8 +63,8 @@ public struct Entry {
 }
 
 extension PodDirectory {
-    /// Who runs it; nil where that was not written down.
-    public func stage1() -> Stage1Kind? {
-        (try? directory.file("stage1").readAll(limit: 64)).flatMap { Stage1Kind(rawValue: String(decoding: $0, as: UTF8.self)) }
+    /// Who runs it.
+    public func stage1() -> Stage1Kind {
+        (try? directory.file("stage1").readAll(limit: 64)).flatMap { Stage1Kind(rawValue: String(decoding: $0, as: UTF8.self)) } ?? .builtin
     }
 }

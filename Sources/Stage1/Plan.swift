@@ -87,14 +87,14 @@ struct Plan {
         for group in limits.cgroups { step("cgroup", number(of: group)) }
         if let score = limits.oomScoreAdjust { step("oom-score-adj", String(score)) }
 
-        let rootfs = pod.path("rootfs", of: app.name)
         switch process.root {
         case .overlay(let tree):
+            // Mounted over the tree itself, in the app's own mount namespace.
             step(
-                "root", rootfs,
+                "root", tree,
                 "lowerdir=\(tree),upperdir=\(pod.path("upper", of: app.name)),workdir=\(pod.path("work", of: app.name))\(UserNamespace.isCurrent ? ",userxattr" : "")"
             )
-        case .copy: step("root", rootfs, "")
+        case .copy: step("root", pod.path("rootfs", of: app.name), "")
         }
         step("make-directory", "/tmp", String(0o1777))
         switch settings.stage1 {

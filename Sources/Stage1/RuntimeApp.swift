@@ -16,7 +16,12 @@ struct RuntimeApp {
     init(_ process: AppProcess, of pod: PodDirectory, _ files: [(path: String, file: String)], sharesMemory: Bool, _ runtime: OCIRuntime) throws {
         let app = process.app
         let (podPath, directory) = (try pod.directory.absolutePath(), try pod.app(app.name))
-        let configuration = RuntimeConfiguration(process, podPath: podPath, files, sharesMemory: sharesMemory)
+        let root =
+            switch process.root {
+            case .overlay(let tree): String(podPath.dropLast(pod.path.utf8.count)) + tree
+            case .copy: "\(podPath)/apps/\(app.name)/rootfs"
+            }
+        let configuration = RuntimeConfiguration(process, root: root, podPath: podPath, files, sharesMemory: sharesMemory)
         func bundle(_ name: String, _ configuration: RuntimeConfiguration) throws -> [String] {
             let bundle = try directory.make("bundle/\(name)", mode: 0o700)
             try RuntimeBundle.write(configuration, to: bundle)
@@ -40,8 +45,9 @@ struct RuntimeApp {
 
 extension RuntimeConfiguration {
     /// The container of an app: what the built-in stage1 makes of it, but for the filter of system calls.
-    /// - Parameter podPath: the pod's directory, absolute.
-    init(_ process: AppProcess, podPath: String, _ files: [(path: String, file: String)], sharesMemory: Bool) {
+    /// - Parameters:
+    ///   - root: the app's root, mounted, and `podPath` the pod's directory; both absolute.
+    init(_ process: AppProcess, root: String, podPath: String, _ files: [(path: String, file: String)], sharesMemory: Bool) {
         let (app, limits) = (process.app, process.limits)
         var inside = Process(
             args: app.arguments, env: app.environment.map { "\($0.name)=\($0.value)" }, cwd: app.workingDirectory,
@@ -66,6 +72,6 @@ extension RuntimeConfiguration {
         // Without a terminal the console swallows what is written to it.
         if !process.hasTerminal { linux.devices = [Device("/dev/console", 1, 3)] }
         self.init(
-            process: inside, root: Root(path: "\(podPath)/apps/\(app.name)/rootfs", readonly: app.readOnlyRoot), hostname: nil, mounts: mounts, linux: linux)
+            process: inside, root: Root(path: root, readonly: app.readOnlyRoot), hostname: nil, mounts: mounts, linux: linux)
     }
 }

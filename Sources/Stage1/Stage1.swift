@@ -20,7 +20,7 @@ public struct Stage1 {
         guard (1...64).contains(name.utf8.count), !name.utf8.contains(0), !name.utf8.contains(UInt8(ascii: "\n")) else {
             throw PodError.unusable(what: "host name", value: name)
         }
-        try pod.directory.file("stage1", O_WRONLY | O_CREAT | O_TRUNC).write(settings.stage1.rawValue)
+        if settings.stage1 != .builtin { try pod.directory.file("stage1", O_WRONLY | O_CREAT | O_TRUNC).write(settings.stage1.rawValue) }
         for app in apps {
             let text = app.app.environment.map { "\($0.name)=\($0.value)\0" }.joined()
             try pod.app(app.app.name).file("env", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600).write(text)
@@ -71,7 +71,8 @@ public struct Stage1 {
     /// which costs time and memory for each pod.
     private static func program() throws -> OpenFile {
         let place = try Directory.holding(companionProgram("d2a-stage1"))
-        let view = system_read_only_view(place.directory.descriptor)
+        // The second layer is there because older kernels want one.
+        let view = withExtendedLifetime(place) { system_read_only_overlay("/proc/self/fd/\(place.directory.descriptor):/dev", 0) }
         if view >= 0 {
             let directory = Directory(descriptor: view, path: place.directory.path)
             if let file = try? directory.file(place.name) { return file }

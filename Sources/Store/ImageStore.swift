@@ -75,7 +75,10 @@ public final class ImageStore: Sendable {
         let record = try record(id)
         // Who may only read leaves no trace.
         utimensat(try cas.make("image").descriptor, "\(id).json", nil, AT_SYMLINK_NOFOLLOW)
-        return StoredImage(id: id, record: record, manifest: try manifest(id), blob: try blob(id))
+        let file = try manifestFile(id)
+        let manifest = try Self.manifest(in: file)
+        try file.seek(to: 0)
+        return StoredImage(id: id, record: record, manifest: manifest, manifestFile: file, blob: try blob(id))
     }
 
     /// The image whose ID, by SHA-512 or SHA-256, begins as given.
@@ -135,8 +138,11 @@ public final class ImageStore: Sendable {
         return best
     }
 
-    public func manifest(_ id: ImageID) throws -> ImageManifest {
-        let file = try cas.file("imageManifest/\(Self.path(id))")
+    public func manifest(_ id: ImageID) throws -> ImageManifest { try Self.manifest(in: manifestFile(id)) }
+
+    private func manifestFile(_ id: ImageID) throws -> OpenFile { try cas.file("imageManifest/\(Self.path(id))") }
+
+    private static func manifest(in file: OpenFile) throws -> ImageManifest {
         guard let manifest = try? CanonicalJSON.decode(ImageManifest.self, from: file.readAll(limit: 16 << 20)) else {
             throw StoreError.damaged(path: file.path)
         }

@@ -7,6 +7,8 @@ public struct StoredImage: Sendable {
     public let id: ImageID
     public let record: ImageRecord
     public let manifest: ImageManifest
+    /// The manifest's own, at its beginning.
+    public let manifestFile: OpenFile
     /// The uncompressed tar.
     public let blob: OpenFile
 }

@@ -65,7 +65,8 @@ void set_capabilities(uint64_t permitted, uint64_t inheritable) {
 static void become(const struct app *app, uid_t user, gid_t group) {
     limit_bounding_set(app->bounding);
     /* A user namespace with one user may set no groups, and has none to lose. */
-    if (setgroups(app->group_count, app->groups) != 0 && (errno != EPERM || app->group_count > 0)) fail("can't set the supplementary groups");
+    bool has_others = app->group_count > 1 || (app->group_count == 1 && app->groups[0] != group);
+    if (setgroups(app->group_count, app->groups) != 0 && (errno != EPERM || has_others)) fail("can't set the supplementary groups");
     if (setresgid(group, group, group) != 0) fail("can't become group %u", group);
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) fail("can't keep the capabilities");
     if (setresuid(user, user, user) != 0) fail("can't become user %u", user);

@@ -16,6 +16,7 @@ struct D2A: ParsableCommand {
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
         subcommands: [
             Fetch.self, TrustKeys.self, Run.self, Prepare.self, RunPrepared.self, ListPods.self, Status.self, Logs.self, CatPodManifest.self, Enter.self,
+            ExportPod.self,
             Stop.self,
             RemovePods.self, CollectGarbage.self,
             Image.self, Diff.self,

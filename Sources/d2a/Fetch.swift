@@ -94,6 +94,13 @@ struct FetchOptions: ParsableArguments {
         if let text = environmentVariable("D2A_HASH"), Fetch.Hash(rawValue: text) == nil { throw ValidationError("$D2A_HASH is sha256 or sha512") }
     }
 
+    /// What holds where none are given.
+    static var standard: FetchOptions {
+        // No words can't be wrong ones.
+        guard let options = try? parse([]) else { preconditionFailure("options of fetching have no defaults") }
+        return options
+    }
+
     /// Those that take no value.
     static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https"]
 

@@ -50,6 +50,14 @@ private func manifest(_ config: String, name: ImageName? = nil, group: String? =
         let (result, _) = try manifest(#"{"config":{"Cmd":"echo hi","User":"1000:web"}}"#)
         #expect(result.app?.exec == ["/bin/sh", "-c", "echo hi"])
         #expect(result.app?.user == "1000" && result.app?.group == "web")
+        // As Docker's engine has it.
+        for (user, known, expected) in [
+            ("1234", nil, "1234 0"), ("1234", "7", "1234 7"), ("1234:", "7", "1234 7"), (":5", "7", "0 5"), ("web", nil, "web web"), ("web:0", "7", "web 0"),
+            ("", "7", "0 0"),
+        ] {
+            let app = try manifest(#"{"config":{"User":"\#(user)"}}"#, group: known).0.app
+            #expect("\(app?.user ?? "") \(app?.group ?? "")" == expected)
+        }
         #expect(result.label("os") == nil)
     }
 

@@ -51,4 +51,28 @@ struct DockerTests {
         #expect(outcome.status == 0, "\(outcome.output)\n\(outcome.errors)")
         #expect(try String(contentsOfFile: place.path + "/ours", encoding: .utf8) == "app\n/work/dir\n")
     }
+
+    /// Users and groups that the image knows, and such that it doesn't, as the image names them and as the command line does.
+    @Test func usersAreWhatDockerMakesOfThem() throws {
+        let place = try Place()
+        let engine = try Engine(place)
+        let outcome = try place.shell(
+            """
+            set -e
+            export DOCKER_HOST=\(engine.socket) DOCKER_BUILDKIT=0
+            docker load -q -i $BUSYBOX >/dev/null
+            for user in 1234 1234: :5 0 1000 app app: app:0 app:extra 1234:5 1234:extra; do
+                printf 'FROM busybox:latest\\nUSER %s\\n' $user | docker build -q --network none -t made - >/dev/null 2>&1
+                docker save -o made.docker made
+                echo "$user $(docker run --rm --network none made id)" >>theirs
+                echo "$user $(d2a run --quiet --rm made.docker -- id 2>/dev/null)" >>ours
+            done
+            for user in 1234 1000 app 0; do
+                echo "$user $(docker run --rm --network none -u $user busybox id)" >>theirs
+                echo "$user $(d2a run --quiet --rm $BUSYBOX --user=$user -- id 2>/dev/null)" >>ours
+            done
+            diff theirs ours && wc -l <ours
+            """)
+        #expect(outcome.status == 0 && outcome.output == "15\n", "\(outcome)")
+    }
 }

@@ -42,7 +42,7 @@ final class RootlessTests {
             #"d2a run --rm --net=none ../busybox.docker --user=app -- sh -c "id; touch /tmp/x; stat -c %u /tmp/x; wc -l </proc/self/uid_map; grep CapPrm /proc/self/status; exit 7""#
         )
         #expect(outcome.status == 7, "\(outcome)")
-        #expect(outcome.output == "uid=1000(app) gid=1000(app) groups=2000(extra)\n1000\n2\nCapPrm:\t0000000000000000\n")
+        #expect(outcome.output == "uid=1000(app) gid=1000(app) groups=1000(app),2000(extra)\n1000\n2\nCapPrm:\t0000000000000000\n")
         // Its root is nobody outside, with a host's file as with its own.
         let host = place.path + "/home/file"
         let root = try shell(
@@ -62,6 +62,17 @@ final class RootlessTests {
         // A user that isn't there can't be had, and that is said.
         let other = try shell("d2a run --rm ../busybox.docker --user=app -- true")
         #expect(other.status == 254 && other.errors.contains("/etc/subuid"), "\(other)")
+        try expectNothingLeft()
+    }
+
+    @Test func exportsAreTheSameForEverybody() throws {
+        let outcome = try shell(
+            #"""
+            d2a run --uuid-file-save=uuid ../busybox.docker -- sh -c "echo new >/made; chown 5:6 /made; rm /etc/group"
+            d2a export $(cat uuid) out.aci && d2a rm --uuid-file=uuid >/dev/null && tar -tvf out.aci | grep -E "rootfs/(made|etc/group)" | tr -s " " | cut -d" " -f1-3,6
+            d2a run --rm --insecure-options=image out.aci -- cat /made
+            """#)
+        #expect(outcome.output == "-rw-r--r-- 5/6 4 rootfs/made\nnew\n", "\(outcome)")
         try expectNothingLeft()
     }
 

@@ -25,7 +25,7 @@ struct RunTests {
         let server = try RegistryServer(other)
         try server.push(Lab.busybox, as: "library/busybox:latest")
         let outcome = try place.run("d2a", "run", "--rm", "\(server.address)/library/busybox", "--", "sh", "-c", "id; exit 7")
-        #expect(outcome.status == 7 && outcome.output == "uid=0(root) gid=0(root)\n", "\(outcome.errors)")
+        #expect(outcome.status == 7 && outcome.output == "uid=0(root) gid=0(root) groups=0(root)\n", "\(outcome.errors)")
         let list = try place.run("d2a", "image", "list", "--no-legend").output
         #expect(list.contains("library/busybox:latest") && list.split(separator: "\n").count == 2)
         try place.expectNothingLeft()
@@ -114,7 +114,7 @@ struct RunTests {
                 SHLVL=1
                 USER=app
                 container=d2a
-                uid=1000(app) gid=1000(app) groups=2000(extra)
+                uid=1000(app) gid=1000(app) groups=1000(app),2000(extra)
                 /etc
 
                 """, "\(outcome.errors)")

@@ -32,8 +32,12 @@ final class MetadataServiceTests {
 
     /// Services that have the test's socket open.
     private func processes() -> [Int32] {
-        let sockets = ((try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8)) ?? "").split(separator: "\n")
-            .filter { $0.hasSuffix("/\(name)/run/metadata-svc.sock") }.compactMap { $0.split(separator: " ").dropLast().last }.map { "socket:[\($0)]" }
+        var sockets: [String] = []
+        // Where sockets come and go the kernel's list may leave some out.
+        for _ in 0..<20 where sockets.isEmpty {
+            sockets = ((try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8)) ?? "").split(separator: "\n")
+                .filter { $0.hasSuffix("/\(name)/run/metadata-svc.sock") }.compactMap { $0.split(separator: " ").dropLast().last }.map { "socket:[\($0)]" }
+        }
         return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { pid in
             (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "d2a-metadata\n"
                 && sockets.contains((try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/3")) ?? "")

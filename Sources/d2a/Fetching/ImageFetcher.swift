@@ -15,10 +15,16 @@ import Trust
 /// Gets images into the store, from wherever they are, with all that they are built on.
 struct ImageFetcher {
     let store: ImageStore
-    let options: FetchOptions
     let policy: PullPolicy
     /// The file of the image's signature; nil where that lies beside the image. What it is built on has its own.
-    var signature: String?
+    let signature: String?
+    private let given: FetchOptions?
+    private var options: FetchOptions { given ?? .standard }
+
+    /// - Parameter options: nil where none are given.
+    init(store: ImageStore, options: FetchOptions?, policy: PullPolicy, signature: String? = nil) {
+        (self.store, given, self.policy, self.signature) = (store, options, policy, signature)
+    }
 
     /// An image as a person names it.
     func image(_ text: String) throws -> StoredImage {

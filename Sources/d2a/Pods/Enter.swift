@@ -25,10 +25,7 @@ struct Enter: ParsableCommand {
     func run() throws {
         let store = try global.store()
         let pod = try PodDirectory.find(uuid, in: store.root)
-        let apps = try pod.manifest().apps ?? []
-        guard let item = app.map({ name in apps.first { $0.name == name } }) ?? (apps.count == 1 ? apps.first : nil) else {
-            throw EntryError.whichApp(apps.map(\.name))
-        }
+        let item = try pod.app(choosing: app)
         let image = try pod.imageManifest(of: item.name)
         let isolation = try Isolation((item.app ?? image.app)?.isolators ?? [])
         var limits = AppLimits(isolation)

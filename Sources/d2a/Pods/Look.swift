@@ -153,7 +153,7 @@ struct PodReport: Encodable {
                 user_annotations: app.app?.userAnnotations, user_labels: app.app?.userLabels)
         }
         app_names = apps.map(\.name)
-        created_at = pod.time(of: "pod-created").map { $0 / 1_000_000_000 }
+        created_at = pod.time(of: "pod").map { $0 / 1_000_000_000 }
         started_at = pod.time(of: "pid").map { $0 / 1_000_000_000 }
         pid = state == .running ? pod.number("pid") : nil
         user_annotations = manifest?.userAnnotations

@@ -8,13 +8,28 @@ import Pod
 import Program
 import Store
 
+/// What a pod is made of.
+struct PodContents {
+    var manifest: PodManifest
+    /// Those of the apps' images, in their order.
+    var images: [ImageManifest]
+}
+
+extension PodDirectory {
+    /// As it was prepared.
+    func contents() throws -> PodContents {
+        let manifest = try manifest()
+        return PodContents(manifest: manifest, images: try (manifest.apps ?? []).map { try imageManifest(of: $0.name) })
+    }
+}
+
 /// A pod as the command line asks for it, with its images found.
 struct PodRequest {
     private var manifest = PodManifest()
     private let images: [StoredImage]
 
     /// Reads the options, and fetches what isn't in the store.
-    init(_ options: PodOptions, _ apps: [AppWords], _ fetching: FetchOptions, _ store: ImageStore) throws {
+    init(_ options: PodOptions, _ apps: [AppWords], _ fetching: FetchOptions?, _ store: ImageStore) throws {
         if let file = options.podManifest {
             guard apps.isEmpty else { throw ValidationError("conflicting flags set with --pod-manifest (see --help)") }
             manifest = try ManifestReader.pod(OpenFile.open(file).readAll(limit: 16 << 20)).manifest
@@ -35,11 +50,13 @@ struct PodRequest {
     }
 
     /// Renders the images and fills the pod's directory.
-    func prepare(_ pod: PodDirectory, _ store: ImageStore, overlay: Bool) throws {
+    func prepare(_ pod: PodDirectory, _ store: ImageStore, overlay: Bool) throws -> PodContents {
         let trees = try images.map { try store.tree(of: $0) }
-        let rendered = zip(images, trees).map { RenderedImage(id: $0.id.description, manifest: $0.manifest, root: $1.directory, path: $1.path) }
+        let rendered = zip(images, trees).map {
+            RenderedImage(id: $0.id.description, manifest: $0.manifest, manifestFile: $0.manifestFile, root: $1.directory, path: $1.path)
+        }
         // Until the pod's directory names them, nothing but their locks keeps the trees.
-        let (_, implicit) = try withExtendedLifetime(trees) { try pod.prepare(manifest, images: rendered, overlay: overlay) }
+        let (complete, implicit) = try withExtendedLifetime(trees) { try pod.prepare(manifest, images: rendered, overlay: overlay) }
         for volume in implicit {
             complain(
                 """
@@ -47,6 +64,7 @@ struct PodRequest {
                 This volume will be removed when the pod is garbage-collected.\n
                 """)
         }
+        return PodContents(manifest: complete, images: images.map(\.manifest))
     }
 }
 

@@ -28,19 +28,18 @@ struct Prepare: ParsableCommand {
     /// The part of the words that isn't about one image.
     private struct Options: ParsableArguments {
         @OptionGroup var global: GlobalOptions
-        @OptionGroup var fetching: FetchOptions
         @OptionGroup var pod: PodOptions
     }
 
     func run() throws {
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
         let (podWords, apps) = try PodCommand.grammar.split(words)
-        let options = try Options.parse(podWords)
+        let (options, fetching) = try PodCommand.options(Options.self, podWords)
         let store = try options.global.store()
-        let request = try PodRequest(options.pod, apps, options.fetching, store)
+        let request = try PodRequest(options.pod, apps, fetching, store)
         try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
-        try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        _ = try request.prepare(pod, store, overlay: !options.pod.noOverlay)
         try pod.move(to: .prepared)
         print(pod.uuid)
     }
@@ -63,6 +62,6 @@ struct RunPrepared: ParsableCommand {
         // Another may have run it, and even ended, before we had the lock.
         do { try pod.move(to: .run) } catch { throw error.code == ENOENT ? PodError.notPrepared(uuid: pod.uuid) : error }
         defer { PodSurroundings.discard(pod, runtime) }
-        try PodCommand.start(pod, store, runtime)
+        try PodCommand.start(pod, pod.contents(), store, runtime)
     }
 }

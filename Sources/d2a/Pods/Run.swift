@@ -44,7 +44,6 @@ struct Run: ParsableCommand {
     /// The part of the words that isn't about one image.
     private struct Options: ParsableArguments {
         @OptionGroup var global: GlobalOptions
-        @OptionGroup var fetching: FetchOptions
         @OptionGroup var pod: PodOptions
         @OptionGroup var runtime: RuntimeOptions
         @Option var uuidFileSave: String?
@@ -53,16 +52,16 @@ struct Run: ParsableCommand {
     func run() throws {
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
         let (podWords, apps) = try PodCommand.grammar.split(words)
-        let options = try Options.parse(podWords)
+        let (options, fetching) = try PodCommand.options(Options.self, podWords)
         let store = try options.global.store()
-        let request = try PodRequest(options.pod, apps, options.fetching, store)
+        let request = try PodRequest(options.pod, apps, fetching, store)
         try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
         defer { PodSurroundings.discard(pod, options.runtime) }
         if let file = options.uuidFileSave { try OpenFile.open(file, O_WRONLY | O_CREAT | O_TRUNC).write(pod.uuid) }
-        try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        let contents = try request.prepare(pod, store, overlay: !options.pod.noOverlay)
         try pod.move(to: .run)
-        try PodCommand.start(pod, store, options.runtime)
+        try PodCommand.start(pod, contents, store, options.runtime)
     }
 }
 
@@ -76,11 +75,24 @@ enum PodCommand {
 
     static func asksForHelp(_ words: [String]) -> Bool { words.prefix { $0 != "--" }.contains { ["--help", "-h", "-help"].contains($0) } }
 
+    /// Those about fetching are looked for only where the words make no sense without them: every option that could be there takes
+    /// its time.
+    static func options<Options: ParsableArguments>(_ type: Options.Type, _ words: [String]) throws -> (Options, FetchOptions?) {
+        if let options = try? Options.parse(words) { return (options, nil) }
+        let options = try WithFetchOptions<Options>.parse(words)
+        return (options.others, options.fetching)
+    }
+
+    private struct WithFetchOptions<Others: ParsableArguments>: ParsableArguments {
+        @OptionGroup var others: Others
+        @OptionGroup var fetching: FetchOptions
+    }
+
     /// Runs a pod in the phase `run`, locked, to its end.
     /// - Throws: its exit status where that isn't 0.
-    static func start(_ pod: PodDirectory, _ store: ImageStore, _ options: RuntimeOptions) throws {
+    static func start(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions) throws {
         var (code, restart) = (Int32(0), false)
-        do { code = try processes(pod, store, options) } catch let error as Stage1Error where error.exitCode != 254 {
+        do { code = try processes(pod, contents, store, options) } catch let error as Stage1Error where error.exitCode != 254 {
             complain(error.diagnosis.lines(program: "d2a"))
             code = error.exitCode
         } catch Stage1Error.noOverlay {
@@ -89,20 +101,19 @@ enum PodCommand {
         if restart {
             // Here no overlay can be mounted: copies will do.
             try pod.copyRoots(of: store.root)
-            code = try processes(pod, store, options)
+            code = try processes(pod, contents, store, options)
         }
         if code != 0 { throw ExitCode(code) }
     }
 
-    private static func processes(_ pod: PodDirectory, _ store: ImageStore, _ options: RuntimeOptions) throws -> Int32 {
-        let manifest = try pod.manifest()
+    private static func processes(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions) throws -> Int32 {
+        let (manifest, images) = (contents.manifest, contents.images)
         let items = manifest.apps ?? []
         if options.interactive, items.count > 1 { throw ValidationError("interactive option only supports one image") }
         if UserNamespace.isCurrent, let kind = options.stage1, kind != .builtin {
             throw ValidationError("--stage1=\(kind.rawValue) needs root: in a user namespace the built-in one runs pods")
         }
         if options.stage1 == .chroot, items.count > 1 { throw ValidationError("--stage1=chroot runs pods of one app only") }
-        let images = try items.map { try pod.imageManifest(of: $0.name) }
         let apps = zip(items, images).map { item, image in item.app ?? image.app ?? App() }
         var surroundings = try PodSurroundings(pod, manifest, apps, options)
         defer { surroundings.remove() }
@@ -136,7 +147,7 @@ enum PodCommand {
 extension ImageStore {
     /// An image of the store; a name or a file that isn't there is fetched.
     /// - Parameter signature: the file of its signature; nil where that lies beside it.
-    func findOrFetch(_ image: String, _ options: FetchOptions, signature: String? = nil) throws -> StoredImage {
-        try ImageFetcher(store: self, options: options, policy: options.pullPolicy ?? .new, signature: signature).image(image)
+    func findOrFetch(_ image: String, _ options: FetchOptions?, signature: String? = nil) throws -> StoredImage {
+        try ImageFetcher(store: self, options: options, policy: options?.pullPolicy ?? .new, signature: signature).image(image)
     }
 }
