@@ -1,7 +1,7 @@
 PREFIX ?= /usr/local
 RELEASE := .build/release
 MANUALS := .build/manuals
-HELPERS := d2a-image d2a-metadata d2a-stage1
+HELPERS := d2a-image d2a-metadata d2a-probe d2a-stage1
 
 .PHONY: help setup build demo test fuzz soak sanitize coverage bench manuals install deb tarball lint fmt clean
 help: ## this list

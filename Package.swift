@@ -30,6 +30,7 @@ let package = Package(
         .executable(name: "d2a", targets: ["d2a"]),
         .executable(name: "d2a-image", targets: ["d2a-image"]),
         .executable(name: "d2a-metadata", targets: ["d2a-metadata"]),
+        .executable(name: "d2a-probe", targets: ["d2a-probe"]),
         .executable(name: "d2a-stage1", targets: ["d2a-stage1"]),
         .executable(name: "docker2aci", targets: ["docker2aci"]),
     ],
@@ -106,6 +107,8 @@ let package = Package(
         // What two images, or two ways to treat one, have different.
         module("Listing", ["Diagnostics", "Files"]),
         module("Compare", ["Diagnostics", "Files", "AppC", "Listing", "Page"]),
+        // What an image's process finds and does, under Docker and in a pod.
+        module("Observation", ["Diagnostics", "AppC"]),
 
         // What apps may ask of us: who runs pods registers them, and a process of its own answers.
         module("Metadata", ["Diagnostics", "Files", "Threads", "Subprocess", "AppC", "CLinux"]),
@@ -130,6 +133,9 @@ let package = Package(
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
             name: "d2a-stage1", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+            linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
+        .executableTarget(
+            name: "d2a-probe", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
             linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
         .executableTarget(name: "docker2aci", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
         .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
@@ -167,6 +173,7 @@ let package = Package(
         tests("MetadataTests", ["Metadata", "AppC", "Files"]),
         tests("RuntimeBundleTests", ["RuntimeBundle", "Files"]),
         tests("Stage1Tests", ["Stage1", "Pod", "Accounts", "AppC", "Files"]),
+        tests("ObservationTests", ["Observation", "d2a-probe"]),
         tests("ArchiveTests", ["Archive", "Files", "TestSupport"]),
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
         tests(
