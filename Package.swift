@@ -83,7 +83,7 @@ let package = Package(
             ["Manifests", "Cache", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZlib", "CZstd"]),
         module("SavedImage", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "Manifests", "AppC", "Archive"]),
-        module("Engine", ["Diagnostics", "Files", "AppC", "Transport"]),
+        module("Engine", ["Diagnostics", "Files", "Threads", "AppC", "Transport"]),
 
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
@@ -108,7 +108,7 @@ let package = Package(
         module("Listing", ["Diagnostics", "Files"]),
         module("Compare", ["Diagnostics", "Files", "AppC", "Listing", "Page"]),
         // What an image's process finds and does, under Docker and in a pod.
-        module("Observation", ["Diagnostics", "AppC"]),
+        module("Observation", ["Diagnostics", "Files", "Threads", "Subprocess", "Accounts", "AppC", "RuntimeBundle", "CLinux"]),
 
         // What apps may ask of us: who runs pods registers them, and a process of its own answers.
         module("Metadata", ["Diagnostics", "Files", "Threads", "Subprocess", "AppC", "CLinux"]),
@@ -129,6 +129,7 @@ let package = Package(
                 "Engine", "AppC", "Archive", "Sandbox",
                 "Squash", "Conversion", "ACI", "Render", "Listing", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
                 "Squash", "Conversion", "ACI", "Render", "Store", "Transport", "ObjectStorage", "Publishing", "Discovery", "CLinux", "Program", argumentParser,
+                "Squash", "Conversion", "ACI", "Render", "Store", "Observation", "Transport", "Discovery", "CLinux", "Program", argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
@@ -183,7 +184,12 @@ let package = Package(
         tests("CompareTests", ["Compare", "Listing", "Page", "Files", "Hashing"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("FetchingTests", ["Trust", "Configuration", "Discovery", "Location", "AppC", "Reference"]),
-        tests("Integration", ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
+        tests(
+            "Integration",
+            [
+                "appc-probe", "d2a-probe", "Observation", "RuntimeBundle", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing",
+                "Archive", "TestSupport",
+            ]),
     ]
 )
 

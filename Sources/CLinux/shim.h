@@ -1,5 +1,6 @@
 /* System calls that Swift can't call because C declares them variadic, or has no function for them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
 #include <net/if.h>
@@ -61,6 +62,20 @@ static inline int system_copy_window_size(int from, int to) {
     struct winsize size;
     return ioctl(from, TIOCGWINSZ, &size) == 0 ? ioctl(to, TIOCSWINSZ, &size) : -1;
 }
+
+/* A new terminal: our side and the program's. Both are closed in programs that are started. */
+static inline int system_new_terminal(int ends[2]) {
+    int unlock = 0;
+    ends[0] = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[0] < 0) return -1;
+    if (ioctl(ends[0], TIOCSPTLCK, &unlock) == 0 && (ends[1] = ioctl(ends[0], 0x5441 /* TIOCGPTPEER */, O_RDWR | O_NOCTTY | O_CLOEXEC)) >= 0) return 0;
+    close(ends[0]);
+    return -1;
+}
+
+/* Pipes and connections that no program inherits which another thread starts just now. */
+static inline int system_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
+static inline int system_accept(int listener) { return (int)syscall(SYS_accept4, listener, 0, 0, O_CLOEXEC); }
 
 /* Makes everything written to the file system of the descriptor durable. */
 static inline int system_sync_filesystem(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
@@ -157,6 +172,14 @@ static inline int system_make_network(void) {
     if (control >= 0) close(control);
     return result;
 }
+/* Moves this thread to a mount namespace of its own, from which nothing reaches the other. */
+static inline int system_own_mounts(void) {
+    if (syscall(SYS_unshare, 0x20000 /* CLONE_NEWNS */) != 0) return -1;
+    return mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+}
+static inline int system_mount_overlay(const char *target, const char *layers) { return mount("overlay", target, "overlay", 0, layers); }
+/* Processes below this one whose parents end become its children. */
+static inline int system_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 static inline int system_bind(const char *source, const char *target) { return mount(source, target, 0, MS_BIND, 0); }
 static inline int system_unmount(const char *target) { return umount2(target, MNT_DETACH); }
 

@@ -35,6 +35,7 @@ public struct ImageHelper: ParsableCommand {
             FetchHelper.self, FillHelper.self, RenderHelper.self, ArchiveHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self,
             DiscoverHelper.self,
             GnuPGHelper.self, VerifyHelper.self,
+            CaptureHelper.self, EngineVersionHelper.self, EngineLoadHelper.self, EngineForgetHelper.self, EngineRunHelper.self,
         ])
 
     public init() {}

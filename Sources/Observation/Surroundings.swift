@@ -63,7 +63,7 @@ public struct Surroundings: Sendable, Hashable, Decodable {
 
     /// How a path of the kernel's appears.
     public enum Visibility: String, Sendable, Hashable, Decodable {
-        case missing, hidden, writable
+        case missing, hidden, shown
         case readOnly = "read-only"
     }
 

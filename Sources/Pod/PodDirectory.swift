@@ -21,7 +21,8 @@ import Glibc
 ///                           rootfs     the copy
 ///                           env        NAME=VALUE, each ending with a zero byte, for d2a enter
 ///                           log        its output, where it was to be kept
-///                           pid status what the host calls its process, and how it ended
+///                           pid        what the host calls its process
+///                           status     how it ended: its exit code, or 128 and the signal, and then the signal once more
 public struct PodDirectory: Sendable {
     public let uuid: String
     public private(set) var phase: PodPhase
@@ -99,10 +100,13 @@ public struct PodDirectory: Sendable {
     /// The path of something of an app's, relative to the data directory.
     public func path(_ file: String, of app: String) -> String { "\(path)/apps/\(app)/\(file)" }
 
-    /// A decimal number in a file; nil where there is none.
-    public func number(_ file: String) -> Int? {
-        guard let bytes = try? directory.file(file).readAll(limit: 64) else { return nil }
-        return Int(String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first ?? "")
+    /// The decimal number that a file begins with; nil where there is none.
+    public func number(_ file: String) -> Int? { numbers(file).first }
+
+    /// Decimal numbers in a file.
+    public func numbers(_ file: String) -> [Int] {
+        guard let bytes = try? directory.file(file).readAll(limit: 64) else { return [] }
+        return String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
     }
 
     /// When a file was last written, in nanoseconds since 1970; nil where there is none.

@@ -164,6 +164,8 @@ private final class SignalQueue {
         sigemptyset(&set)
         // SIGTSTP stays: ^Z stops this process and leaves the pod running.
         for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH, SIGCHLD] { sigaddset(&set, number) }
+        // SIGRTMIN and up: some programs are stopped by these. The last has a meaning of our own (`keeper.c`).
+        for number in Int32(34)..<64 { sigaddset(&set, number) }
         sigprocmask(SIG_BLOCK, &set, &before)
         descriptor = signalfd(-1, &set, 0o2000000 | O_NONBLOCK)  // SFD_CLOEXEC
     }

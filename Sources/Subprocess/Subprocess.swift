@@ -66,19 +66,23 @@ public func exitCode(_ status: Int32) -> Int32 {
 /// - Parameters:
 ///   - descriptors: this process's descriptors, which the program gets as 3, 4, 5 … in this order. It gets standard input,
 ///     output and error as they are, and nothing else.
+///   - streams: what it gets as standard input, output and error instead, where there are three; no signal is blocked or ignored in it then.
 ///   - file: an open file to run in place of the one at `program`, which is its name then.
-public func startProgram(_ program: String, _ arguments: [String], descriptors: [any DescriptorOwner], file: OpenFile? = nil) throws(SubprocessError) -> pid_t {
+public func startProgram(
+    _ program: String, _ arguments: [String], descriptors: [any DescriptorOwner], streams: [any DescriptorOwner] = [], file: OpenFile? = nil
+) throws(SubprocessError) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
     // First to numbers above all targets, so that no dup2 overwrites a descriptor that is still needed.
     var copies: [Int32] = []
     defer { for copy in copies { close(copy) } }
-    for (index, owner) in descriptors.enumerated() {
+    let first = streams.isEmpty ? 3 : 0
+    for (index, owner) in (streams + descriptors).enumerated() {
         let copy = withExtendedLifetime(owner) { fcntl(owner.descriptor, F_DUPFD_CLOEXEC, 64) }
         guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
         copies.append(copy)
-        posix_spawn_file_actions_adddup2(&actions, copy, Int32(3 + index))
+        posix_spawn_file_actions_adddup2(&actions, copy, Int32(first + index))
     }
     var path = program
     if let file {
@@ -89,10 +93,31 @@ public func startProgram(_ program: String, _ arguments: [String], descriptors: 
     }
     var words = ([program] + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    if !streams.isEmpty {
+        var (none, all) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        // Also those two that the C library keeps to itself, and leaves out of sigfillset: it would have them ignored.
+        withUnsafeMutableBytes(of: &all) { for index in $0.indices { $0[index] = 0xFF } }
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    }
     var pid = pid_t()
-    let code = posix_spawn(&pid, path, &actions, nil, &words, environ)
+    let code = posix_spawn(&pid, path, &actions, &attributes, &words, environ)
     guard code == 0 else { throw .notStarted(program: program, code: code) }
     return pid
+}
+
+/// The path of a program of PATH.
+/// - Throws: ``SubprocessError/notStarted(program:code:)`` where it is in none of its directories.
+public func programOnPath(_ name: String) throws(SubprocessError) -> String {
+    for directory in (environmentVariable("PATH") ?? "/usr/sbin:/usr/bin:/sbin:/bin").split(separator: ":") where access("\(directory)/\(name)", X_OK) == 0 {
+        return "\(directory)/\(name)"
+    }
+    throw .notStarted(program: name, code: ENOENT)
 }
 
 /// Becomes another program, which gets descriptors as ``startProgram(_:_:descriptors:file:)`` says.

@@ -123,9 +123,13 @@ public final class HTTPClient: Sendable {
     }
 
     /// Makes a request once. Redirects are not followed.
-    /// - Parameter body: gets the bytes of a successful answer as they come.
-    public func send(_ request: HTTPRequest, body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse {
-        try exchange(request, body)
+    /// - Parameters:
+    ///   - began: called when an answer begins: its body may be long in coming.
+    ///   - body: gets the bytes of a successful answer as they come.
+    public func send(
+        _ request: HTTPRequest, began: ((HTTPResponse) -> Void)? = nil, body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> HTTPResponse {
+        try exchange(request, began: began, body)
     }
 
     /// Runs `attempt` until it brings an answer that is not one of passing failure, waiting longer each time, or as long as the
@@ -151,10 +155,13 @@ public final class HTTPClient: Sendable {
     private struct Exchange {
         var response = HTTPResponse(status: 0, headers: HTTPHeaders(), errorBody: [])
         var failure: (any Error)?
+        let began: ((HTTPResponse) -> Void)?
         let body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     }
 
-    private func exchange(_ request: HTTPRequest, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse {
+    private func exchange(
+        _ request: HTTPRequest, began: ((HTTPResponse) -> Void)? = nil, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> HTTPResponse {
         let address = request.address
         let handle = idle.update { $0.popLast() } ?? Handle(curl: curl_easy_init())
         let curl = handle.curl
@@ -191,6 +198,7 @@ public final class HTTPClient: Sendable {
         case .file(let file, let offset, let length):
             upload = FileBody(file, offset: offset, length: length)
             upload?.attach(to: curl)
+            if case .post = request.method { _ = curl_shim_set_text(curl, CURLOPT_CUSTOMREQUEST, "POST") }
         }
         defer { withExtendedLifetime(upload) {} }
         _ = curl_shim_set_long(curl, CURLOPT_NOSIGNAL, 1)
@@ -214,7 +222,7 @@ public final class HTTPClient: Sendable {
         var words = [CChar](repeating: 0, count: Int(CURL_ERROR_SIZE))
 
         return try withoutActuallyEscaping(body) { body in
-            var state = Exchange(body: body)
+            var state = Exchange(began: began, body: body)
             let code: CURLcode = withUnsafeMutablePointer(to: &state) { state in
                 words.withUnsafeMutableBufferPointer { words in
                     _ = curl_shim_set_text(curl, CURLOPT_ERRORBUFFER, words.baseAddress)
@@ -249,6 +257,9 @@ public final class HTTPClient: Sendable {
         } else if let colon = line.firstIndex(of: ":") {
             let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }.prefix { $0 != "\r" && $0 != "\n" && $0 != "\r\n" }
             state.pointee.response.headers.add(String(line[..<colon]), String(value))
+        } else if state.pointee.response.status >= 200 {
+            // The empty line.
+            state.pointee.began?(state.pointee.response)
         }
         return size * count
     }

@@ -10,7 +10,7 @@ public struct HTTPRequest {
         case none
         /// Of a POST.
         case bytes([UInt8])
-        /// Of a PUT: `length` bytes of a file from `offset` on.
+        /// Of a PUT or POST: `length` bytes of a file from `offset` on.
         case file(OpenFile, offset: Int, length: Int)
     }
 

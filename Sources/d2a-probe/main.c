@@ -264,7 +264,7 @@ static void kernel_paths(void) {
             bool kernel = strncmp(paths[index], "/proc/", 6) == 0 ? (unsigned long)system.f_type == PROC_SUPER_MAGIC : (unsigned long)system.f_type != TMPFS_MAGIC;
             /* The directory of version 1's control groups is a tmpfs that shows them. */
             if (strcmp(paths[index], "/sys/fs/cgroup") == 0) kernel = true;
-            state = null || !kernel ? "hidden" : system.f_flags & ST_RDONLY ? "read-only" : "writable";
+            state = null || !kernel ? "hidden" : system.f_flags & ST_RDONLY ? "read-only" : "shown";
         }
         json_text(paths[index], state);
     }

@@ -155,9 +155,9 @@ static void kill_all(const struct pod *pod) {
         if (pod->apps[index].post_stop > 0) kill(pod->apps[index].post_stop, SIGKILL);
 }
 
-static void tell_exit(const struct pod *pod, const char *name, int code) {
+static void tell_exit(const struct pod *pod, const char *name, int code, int signal) {
     char message[320];
-    int length = snprintf(message, sizeof message, "exited%c%s%c%d", 0, name, 0, code);
+    int length = snprintf(message, sizeof message, "exited%c%s%c%d %d", 0, name, 0, code, signal);
     send(pod->channels.events, message, (size_t)length + 1, MSG_NOSIGNAL);
 }
 
@@ -170,7 +170,7 @@ static int ended(struct pod *pod, pid_t child, int status) {
         if (app->pid != child) continue;
         app->pid = 0;
         int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-        tell_exit(pod, app->name, code);
+        tell_exit(pod, app->name, code, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
         close(app->end);
         return code;
     }

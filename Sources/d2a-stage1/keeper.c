@@ -28,10 +28,10 @@ static void silence(void) {
     if (null > 2) close(null);
 }
 
-/* Writes a number into a file of the pod's directory: by a rename, so that no reader sees half of it. */
-static void note(const char *name, long number) {
-    char text[32], temporary[320];
-    int length = snprintf(text, sizeof text, "%ld\n", number);
+/* Writes a number, and a second one where it isn't 0, into a file of the pod's directory: by a rename, so that no reader sees half. */
+static void note_both(const char *name, long number, long second) {
+    char text[64], temporary[320];
+    int length = snprintf(text, sizeof text, second ? "%ld %ld\n" : "%ld\n", number, second);
     snprintf(temporary, sizeof temporary, "%s.new", name);
     int fd = openat(LOCK_FD, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0) return;
@@ -40,7 +40,10 @@ static void note(const char *name, long number) {
     if (!whole || renameat(LOCK_FD, temporary, LOCK_FD, name) != 0) unlinkat(LOCK_FD, temporary, 0);
 }
 
-/* What the pod says of an app: "started" by itself, or "exited" and its status by init, which the kernel has signed. */
+static void note(const char *name, long number) { note_both(name, number, 0); }
+
+/* What the pod says of an app: "started" by itself, or "exited", its status and the signal that ended it by init, which the kernel has
+ * signed. */
 static bool note_event(int events) {
     char text[512];
     union {
@@ -64,7 +67,9 @@ static bool note_event(int events) {
         note(name, sender.pid);
     } else if (strcmp(text, "exited") == 0 && status < text + count) {
         snprintf(name, sizeof name, "apps/%s/status", app);
-        note(name, atol(status));
+        char *signal;
+        long code = strtol(status, &signal, 10);
+        note_both(name, code, atol(signal));
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* usage: d2a-stage1 PARENT-PID | enter, with the descriptors of stage1.h */
@@ -12,8 +13,9 @@ int main(int count, char **words) {
     struct plan plan;
     /* Nobody inside the pod may look at our memory, or reach our program file through /proc (CVE-2019-5736). */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    /* Dispositions are inherited: whatever d2a ignores, the app must not. */
-    for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
+    /* Dispositions are inherited: whatever d2a ignores, the app must not. The C library keeps two signals to itself, so the kernel is asked. */
+    static const unsigned long by_default[8];
+    for (int number = 1; number < NSIG; number++) syscall(SYS_rt_sigaction, number, by_default, NULL, 8);
     plan_read(&plan, PLAN_FD);
     if (strcmp(words[1], "enter") == 0) return enter(&plan);
     return keeper(&plan, (pid_t)atol(words[1]));

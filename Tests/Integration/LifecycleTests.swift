@@ -69,6 +69,23 @@ struct LifecycleTests {
         try place.expectNothingLeft()
     }
 
+    @Test func endsThatShareAStatusAreToldApart() throws {
+        func told(_ words: String) throws -> String {
+            try place.shell("d2a run --rm --net=none --volume=volume-data,kind=empty --status-fd=5 \(id) \(words) 5>told 2>/dev/null; cat told").output
+        }
+        #expect(try told("-- sh -c 'exit 137'").hasPrefix(#"{"apps":[{"exitCode":137,"name":"busybox"}],"uuid":""#))
+        #expect(try told("-- sh -c 'kill -KILL $$'").hasPrefix(#"{"apps":[{"name":"busybox","signal":9}],"uuid":""#))
+        #expect(try told("-- sh -c 'exit 127'").hasPrefix(#"{"apps":[{"exitCode":127,"name":"busybox"}],"uuid":""#))
+        #expect(try told("--exec=/missing").hasPrefix(#"{"error":"can't run /missing: it isn't in the image, or its interpreter isn't","uuid":""#))
+        #expect(try place.run("d2a", "run", "--rm", "--status-fd=9", id, "--", "true").errors.contains("--status-fd 9: no such descriptor is open"))
+        // What stops some programs, and no name that every C library has.
+        _ = try place.shell(
+            "d2a run --rm --net=none --status-fd=5 \(id) -- sh -c 'echo up; sleep 60' 5>told 2>/dev/null >out & until [ -s out ]; do sleep 0.05; done; kill -37 $!; wait"
+        )
+        #expect(try place.shell("cat told").output.hasPrefix(#"{"apps":[{"name":"busybox","signal":37}],"uuid":""#))
+        try place.expectNothingLeft()
+    }
+
     @Test func enterGivesTheAppsEnvironment() throws {
         let outcome = try running(
             """

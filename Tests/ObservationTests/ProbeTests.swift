@@ -81,7 +81,7 @@ import Testing
         #expect(seen.namespaces["ipc"] == (try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/ipc")))
         let made = try #require(seen.mounts.first { $0.point.hasPrefix("/tmp/d2a probe ") })
         #expect(made.type == "tmpfs" && made.source == "x y" && !made.propagates && made.options.hasPrefix("rw"))
-        #expect(seen.kernelPaths["/proc/keys"] == .hidden && seen.kernelPaths["/proc/sys"] == .readOnly && seen.kernelPaths["/proc/bus"] == .writable)
+        #expect(seen.kernelPaths["/proc/keys"] == .hidden && seen.kernelPaths["/proc/sys"] == .readOnly && seen.kernelPaths["/proc/bus"] == .shown)
     }
 
     @Test func aTerminalIsToldWithItsSize() throws {

@@ -197,6 +197,11 @@ struct RuntimeOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Write to this open descriptor, as JSON, how the apps ended: exit codes and signals, or why they didn't start.", valueName: "fd"))
+    var statusFd: Int32?
+
+    @Option(
+        help: ArgumentHelp(
             "Who starts the apps: builtin, runc or crun; or chroot, with the host's processes, devices and rights. (default: builtin)", valueName: "kind"))
     var stage1: Stage1Kind?
     @Flag(help: "Tell the apps by AC_METADATA_URL where the metadata service answers them; it is started where it doesn't run.") var mdsRegister = false

@@ -73,7 +73,8 @@ struct PodSurroundings {
         var settings = PodSettings(hostname: options.hostname ?? "d2a-\(pod.uuid.prefix(8))")
         settings.stage1 = options.stage1 ?? .builtin
         settings.hostIPC = options.ipc == .parent
-        settings.removeAtEnd = options.remove
+        // What is to be told at the end is read from the pod's directory.
+        settings.removeAtEnd = options.remove && options.statusFd == nil
         settings.stopTimeout = options.stopTimeout * 1000
         settings.cgroups = groups.joined
         settings.parameters = isolation.sysctl.filter { choice != .host || !$0.key.hasPrefix("net.") }

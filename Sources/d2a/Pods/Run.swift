@@ -91,17 +91,21 @@ enum PodCommand {
     /// Runs a pod in the phase `run`, locked, to its end.
     /// - Throws: its exit status where that isn't 0.
     static func start(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions) throws {
+        let report = try options.statusFd.map { try StatusReport(descriptor: $0) }
         var (code, restart) = (Int32(0), false)
-        do { code = try processes(pod, contents, store, options) } catch let error as Stage1Error where error.exitCode != 254 {
+        do {
+            do { code = try processes(pod, contents, store, options) } catch Stage1Error.noOverlay { restart = true }
+            if restart {
+                // Here no overlay can be mounted: copies will do.
+                try pod.copyRoots(of: store.root)
+                code = try processes(pod, contents, store, options)
+            }
+            try report?.write(endOf: pod)
+        } catch let error as any DiagnosedError {
+            try report?.write(error, of: pod)
+            guard let error = error as? Stage1Error, error.exitCode != 254 else { throw error }
             complain(error.diagnosis.lines(program: "d2a"))
             code = error.exitCode
-        } catch Stage1Error.noOverlay {
-            restart = true
-        }
-        if restart {
-            // Here no overlay can be mounted: copies will do.
-            try pod.copyRoots(of: store.root)
-            code = try processes(pod, contents, store, options)
         }
         if code != 0 { throw ExitCode(code) }
     }

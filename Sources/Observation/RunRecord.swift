@@ -1,0 +1,113 @@
+/// What became of an image's own program.
+public struct RunRecord: Sendable, Hashable, Codable {
+    /// How it took being told to stop.
+    public enum Stop: String, Sendable, Codable {
+        /// It ended in time.
+        case ended
+        /// It was killed.
+        case killed
+    }
+
+    /// Why it was not started, in the words of whoever was to start it; nil where it was.
+    public var refusal: String?
+    /// What a shell would make of its end: the exit code, or 128 and the signal. nil where it wasn't started.
+    public var status: Int32?
+    /// What ended it, where the runtime tells that from an exit code.
+    public var signal: Int32?
+    /// How long it ran.
+    public var milliseconds: Int?
+    /// nil where it ended by itself.
+    public var stop: Stop?
+    public var output = OutputRecord()
+    public var errors = OutputRecord()
+
+    public init() {}
+
+    public static func refused(_ reason: String) -> RunRecord {
+        var record = RunRecord()
+        record.refusal = reason
+        return record
+    }
+}
+
+/// What a program wrote to one stream.
+public struct OutputRecord: Sendable, Hashable, Codable {
+    /// Of how much of the beginning is kept.
+    public static let limit = 65536
+
+    /// Bytes, all of them.
+    public var count = 0
+    /// Of all of them, hexadecimal.
+    public var sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    public var beginning: [UInt8] = []
+
+    public init() {}
+}
+
+/// What d2a-image is told of a program to run in the Docker engine.
+public struct EngineRun: Sendable, Codable {
+    /// As the engine knows it.
+    public var image: String
+    /// In place of the image's CMD.
+    public var arguments: [String]
+    /// The path of d2a-probe, as the engine's machine has it, where that is to run in place of the image's program.
+    public var probe: String?
+    public var conditions: RunConditions
+
+    public init(image: String, arguments: [String], probe: String?, conditions: RunConditions) {
+        (self.image, self.arguments, self.probe, self.conditions) = (image, arguments, probe, conditions)
+    }
+}
+
+/// The same on both sides.
+public struct RunConditions: Sendable, Hashable, Codable {
+    public var terminal = false
+    public var readOnlyRoot = false
+    /// Seconds after which a program that still runs is told to stop.
+    public var patience = 5
+    /// Seconds that it then has, 1 at least.
+    public var grace = 5
+    public var stopSignal = StopSignal.standard
+
+    /// What a terminal is like.
+    public static let terminalSize = (rows: 24, columns: 80)
+    /// Where the probe is mounted.
+    public static let probePath = "/.d2a-probe"
+
+    public init() {}
+}
+
+/// A signal by which an image wants to be stopped (Docker's `StopSignal`): `SIGTERM`, `TERM`, `15`, `RTMIN+3`.
+public struct StopSignal: Sendable, Hashable, Codable {
+    public var number: Int32
+    public var name: String
+
+    public static let standard = StopSignal("SIGTERM")!
+
+    private static let names = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP",
+        "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ]
+
+    /// - Returns: nil where it is no signal of Linux.
+    public init?(_ text: String) {
+        let upper = text.uppercased()
+        let word = upper.hasPrefix("SIG") ? String(upper.dropFirst(3)) : upper
+        if let number = Int32(word), (1...64).contains(number) {
+            self.init(number: number)
+        } else if let index = Self.names.firstIndex(of: word) {
+            self.init(number: Int32(index + 1))
+        } else if word == "RTMIN" || word.hasPrefix("RTMIN+"), let offset = word == "RTMIN" ? 0 : Int32(word.dropFirst(6)), (0...30).contains(offset) {
+            self.init(number: 34 + offset)
+        } else if word == "RTMAX" || word.hasPrefix("RTMAX-"), let offset = word == "RTMAX" ? 0 : Int32(word.dropFirst(6)), (0...30).contains(offset) {
+            self.init(number: 64 - offset)
+        } else {
+            return nil
+        }
+    }
+
+    public init(number: Int32) {
+        self.number = number
+        name = (1...31).contains(number) ? "SIG" + Self.names[Int(number) - 1] : number >= 34 ? "SIGRTMIN+\(number - 34)" : String(number)
+    }
+}
