@@ -85,6 +85,9 @@ let package = Package(
         module("SavedImage", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "Manifests", "AppC", "Archive"]),
         module("Engine", ["Diagnostics", "Files", "Threads", "AppC", "Transport"]),
 
+        // Lists of images, and what became of them.
+        module("Batch", ["Diagnostics", "Files", "AppC", "Credentials"]),
+
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),
         module("ACI", ["Diagnostics", "AppC", "Archive"]),
@@ -124,8 +127,8 @@ let package = Package(
         module(
             "ImageCommands",
             [
-                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Image", "Location", "Manifests", "Registry",
-                "SavedImage",
+                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Batch", "Image", "Location", "Manifests",
+                "Registry", "SavedImage",
                 "Engine", "AppC", "Archive", "Sandbox",
                 "Squash", "Conversion", "ACI", "Render", "Listing", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
                 "Squash", "Conversion", "ACI", "Render", "Store", "Transport", "ObjectStorage", "Publishing", "Discovery", "CLinux", "Program", argumentParser,
@@ -148,6 +151,9 @@ let package = Package(
                 "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Configuration",
                 "Pod", "Isolation", "Network", "Stage1", "Metadata", "Listing", "Compare", "CLinux",
                 "Pod", "Isolation", "Network", "Stage1", "Metadata", "Publishing", "CLinux",
+                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Batch", "Subprocess", "Store", "Trust",
+                "Configuration",
+                "Pod", "Isolation", "Network", "Stage1", "Metadata", "CLinux",
                 "Program", argumentParser,
             ],
             swiftSettings: strict,
@@ -179,6 +185,7 @@ let package = Package(
         tests("SquashTests", ["Squash", "Archive", "Threads", "TestSupport"]),
         tests(
             "ConversionTests", ["Conversion", "Image", "AppC", "Digest", "Hashing", "Reference", "Diagnostics", "Files", "Threads", "Archive", "TestSupport"]),
+        tests("BatchTests", ["Batch", "Files"]),
         tests("IsolationTests", ["Isolation", "Pod", "AppC", "Files"]),
         tests("NetworkTests", ["Network", "AppC", "Files"]),
         tests("CompareTests", ["Compare", "Listing", "Page", "Files", "Hashing"]),
@@ -190,6 +197,7 @@ let package = Package(
                 "appc-probe", "d2a-probe", "Observation", "RuntimeBundle", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing",
                 "Archive", "TestSupport",
             ]),
+            ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Batch", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
 

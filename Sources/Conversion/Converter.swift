@@ -24,10 +24,14 @@ public struct Converter {
     private let source: any ImageSource
     private let limits: Limits
     private let shelf: LayerShelf?
+    private let level: Int
 
-    /// - Parameter shelf: where layers are kept that other images have too.
-    public init(_ source: any ImageSource, limits: Limits = Limits(), shelf: LayerShelf? = nil) {
+    /// - Parameters:
+    ///   - shelf: where layers are kept that other images have too.
+    ///   - level: the one that gzip will compress the image with, as ISA-L counts.
+    public init(_ source: any ImageSource, limits: Limits = Limits(), shelf: LayerShelf? = nil, level: Int = 2) {
         self.source = source
+        self.level = level
         self.shelf = shelf
         self.limits = limits
     }
@@ -50,7 +54,7 @@ public struct Converter {
 
     /// - Parameter cameMeanwhile: becomes true where a layer was read before all of it was here.
     private func convert(_ image: SourceImage, _ cameMeanwhile: inout Bool, _ makeSink: () throws -> any ByteSink) throws -> Result {
-        let layers = ImageLayers(image, source, arriving: true, shelf: shelf, limits: limits)
+        let layers = ImageLayers(image, source, arriving: true, shelf: shelf, level: level, limits: limits)
         defer { cameMeanwhile = layers.cameMeanwhile }
         do {
             return try namingLayers(of: image) {

@@ -12,6 +12,7 @@ final class ImageLayers: LayerProvider {
     private let source: any ImageSource
     private let fromBase: Bool
     private let shelf: LayerShelf?
+    private let level: Int
     private let limits: Limits
     /// Layers that are kept, or were found to be too large for it.
     private var packed: [Int: PackedLayer?] = [:]
@@ -27,12 +28,14 @@ final class ImageLayers: LayerProvider {
     ///   - ahead: whether the next layer is begun while one is read.
     ///   - arriving: whether layers are read while they come: nothing that is made of them may be kept before all have been read.
     ///   - shelf: where layers are kept that other images have too.
+    ///   - level: of compression, for those.
     init(
         _ image: SourceImage, _ source: any ImageSource, fromBase: Bool = false, ahead: Bool = true, arriving: Bool = false, shelf: LayerShelf? = nil,
-        limits: Limits = Limits()
+        level: Int = 2, limits: Limits = Limits()
     ) {
         self.arriving = arriving
         self.shelf = shelf
+        self.level = level
         self.limits = limits
         self.fromBase = fromBase
         readsAhead = ahead
@@ -70,7 +73,7 @@ final class ImageLayers: LayerProvider {
         // Only what is checked against a digest can stand for another image's layer.
         guard let shelf, let diffID = descriptor.diffID else { return nil }
         let bytes = ImageLayers(image, source, ahead: false)
-        let found = try shelf.layer(layer, of: bytes, key: "\(descriptor.digest?.description ?? "") \(diffID)", limits: limits)
+        let found = try shelf.layer(layer, of: bytes, key: "\(descriptor.digest?.description ?? "") \(diffID)", level: level, limits: limits)
         packed[layer] = .some(found)
         return found
     }

@@ -33,27 +33,28 @@ public final class LayerShelf: Sendable {
     private struct NoRoom: Error {}
 
     private let directory: Directory
-    private let level: Int
     private let disk: Int
     private let memory: Int
     private let state = Monitor(State())
 
     /// - Parameters:
     ///   - directory: where files lie that have no name.
-    ///   - level: of compression; images are compressed with the same.
     ///   - disk: bytes that files may have at most, all together.
     ///   - memory: about so many bytes of memory.
-    public init(_ directory: Directory, level: Int, disk: Int, memory: Int) {
-        (self.directory, self.level, self.disk, self.memory) = (directory, level, disk, memory)
+    public init(_ directory: Directory, disk: Int, memory: Int) {
+        (self.directory, self.disk, self.memory) = (directory, disk, memory)
     }
 
     public var statistics: Statistics { state.update { $0.statistics } }
 
     /// A layer that is kept, or read now.
-    /// - Parameter key: the same for layers that are the same bytes.
+    /// - Parameters:
+    ///   - key: the same for layers that are the same bytes.
+    ///   - level: of compression; the image is compressed with the same.
     /// - Returns: nil where there is no room for it.
     /// - Throws: errors of reading it.
-    func layer(_ number: Int, of provider: any LayerProvider, key: String, limits: Limits) throws -> PackedLayer? {
+    func layer(_ number: Int, of provider: any LayerProvider, key: String, level: Int, limits: Limits) throws -> PackedLayer? {
+        let key = "\(level) \(key)"
         let found = state.wait { state -> PackedLayer?? in
             switch state.slots[key] {
             case .making: return nil

@@ -34,6 +34,9 @@ public final class OpenFile: DescriptorOwner {
         return OpenFile(descriptor: descriptor, path: path)
     }
 
+    /// A file or a directory that is only named (`O_PATH`): nothing can be read by the descriptor, and no right to is needed.
+    public static func named(_ path: String) throws(FileError) -> OpenFile { try open(path, 0o10000000) }
+
     /// A new file that lives in memory and has no name, with these bytes and its position at their end.
     /// - Parameter name: for messages only.
     public static func inMemory(_ name: String, _ bytes: [UInt8] = []) throws(FileError) -> OpenFile {

@@ -23,6 +23,9 @@ public enum Compression: String, ExpressibleByArgument, CaseIterable, Sendable {
         throw ValidationError("--compression-level \(level): \(self) has levels \(levels.range.lowerBound) to \(levels.range.upperBound)")
     }
 
+    /// The level of gzip at which layers are kept, from which an image is made that is compressed in this way.
+    func shelfLevel(_ level: Int?) -> Int { self == .gzip ? level ?? levels.standard : Self.gzip.levels.standard }
+
     /// What compresses into `sink`.
     func sink(_ sink: any ByteSink, level: Int?) throws -> any ByteSink {
         let level = level ?? levels.standard

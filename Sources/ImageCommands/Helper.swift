@@ -36,6 +36,7 @@ public struct ImageHelper: ParsableCommand {
             DiscoverHelper.self,
             GnuPGHelper.self, VerifyHelper.self,
             CaptureHelper.self, EngineVersionHelper.self, EngineLoadHelper.self, EngineForgetHelper.self, EngineRunHelper.self,
+            GnuPGHelper.self, VerifyHelper.self, BatchHelper.self,
         ])
 
     public init() {}

@@ -15,7 +15,7 @@ import SavedImage
 import Transport
 
 /// Where an image comes from, and how it is asked for: options that all commands share.
-public struct SourceOptions: ParsableArguments {
+public struct SourceOptions: ParsableArguments, Sendable {
     @Option(name: .customLong("image"), help: ArgumentHelp("Which image of a file that holds several.", valueName: "name[:tag]"))
     public var imageInFile: String?
 
@@ -99,7 +99,7 @@ public struct SourceOptions: ParsableArguments {
 }
 
 /// How long servers are waited for, and how often they are asked again.
-public struct PatienceOptions: ParsableArguments {
+public struct PatienceOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds"))
     public var connectTimeout: Int?
 

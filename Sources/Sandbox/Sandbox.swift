@@ -74,16 +74,13 @@ public struct Sandbox {
         }
         for owner in reading { try allow(owner, Right.read) }
         for owner in writing { try allow(owner, Right.write) }
-        if let null = try? OpenFile.open("/dev/null", Self.pathOnly) { try allow(null, Right.read | Right.writeFile) }
+        if let null = try? OpenFile.named("/dev/null") { try allow(null, Right.read | Right.writeFile) }
         let certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR"].compactMap { environmentVariable($0) }
         for path in network ? Self.systemFiles + certificates : ["/proc/self", "/usr/lib", "/lib"] {
-            if let file = try? OpenFile.open(path, Self.pathOnly) { try allow(file, Right.read) }
+            if let file = try? OpenFile.named(path) { try allow(file, Right.read) }
         }
         guard landlock_enter(rules) == 0 else { throw SandboxError.files(code: errno) }
     }
-
-    /// `O_PATH`, a macro that Swift can't read.
-    private static let pathOnly: Int32 = 0o10000000
 }
 
 /// Becomes nobody, for good, before a stranger's bytes are read, where this is root. Anyone else stays who they are.

@@ -21,6 +21,8 @@ struct D2A: ParsableCommand {
             RemovePods.self, CollectGarbage.self,
             Image.self, Diff.self,
             Cache.self, MetadataServiceCommand.self, Config.self, Version.self,
+            Image.self,
+            Cache.self, BatchCommand.self, MetadataServiceCommand.self, Config.self, Version.self,
         ])
 
     static func main() {

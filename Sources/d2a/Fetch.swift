@@ -49,9 +49,8 @@ struct Fetch: ParsableCommand {
     }
 }
 
-/// How images are asked for; handed on to the helper as they are.
-struct FetchOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Which image of a file that holds several.", valueName: "name[:tag]")) var image: String?
+/// Which images are wanted and how registries are asked for them; handed on to the helper as they are.
+struct SourceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Which platform of a multi-platform image.", valueName: "os/arch[/variant]")) var platform: String?
     @Flag(help: "Don't verify the registry's TLS certificate.") var insecureSkipVerify = false
     @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.") var insecureAllowHttp = false
@@ -62,18 +61,49 @@ struct FetchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password")) var creds: String?
     @Flag(help: "Keep no downloads for the next time, and use none.") var noCache = false
     @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size")) var cacheSize: String?
-    @Option(help: ArgumentHelp("How many layers to download at once. (default: 3)", valueName: "n")) var jobs: Int?
     @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds")) var connectTimeout: Int?
     @Option(help: ArgumentHelp("Give a transfer up that brings nothing for so long. (default: 60)", valueName: "seconds")) var stallTimeout: Int?
     @Option(help: ArgumentHelp("Ask again so often after a failure that may pass. (default: 4)", valueName: "n")) var retry: Int?
     @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
     var retryDelay: Double?
+    @Flag(help: "Show no progress.") var quiet = false
+
+    /// Those that say where the image comes from.
+    func arguments(insecure: InsecureOptions = []) -> [String] {
+        var result: [String] = []
+        if let platform { result.append("--platform=\(platform)") }
+        if let registryVersion { result.append("--registry-version=\(registryVersion)") }
+        if let cacheSize { result.append("--cache-size=\(cacheSize)") }
+        if let connectTimeout { result.append("--connect-timeout=\(connectTimeout)") }
+        if let stallTimeout { result.append("--stall-timeout=\(stallTimeout)") }
+        if let retry { result.append("--retry=\(retry)") }
+        if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
+        if insecureSkipVerify || insecure.contains(.tls) { result.append("--insecure-skip-verify") }
+        if insecureAllowHttp || insecure.contains(.http) { result.append("--insecure-allow-http") }
+        if quiet { result.append("--quiet") }
+        return result
+    }
+
+    /// Those that say how large it may be.
+    var limitArguments: [String] {
+        var result: [String] = []
+        if let maxSize { result.append("--max-size=\(maxSize)") }
+        if let maxEntries { result.append("--max-entries=\(maxEntries)") }
+        if let maxRatio { result.append("--max-ratio=\(maxRatio)") }
+        return result
+    }
+}
+
+/// How images are asked for; handed on to the helper as they are.
+struct FetchOptions: ParsableArguments {
+    @OptionGroup var source: SourceOptions
+    @Option(help: ArgumentHelp("Which image of a file that holds several.", valueName: "name[:tag]")) var image: String?
+    @Option(help: ArgumentHelp("How many layers to download at once. (default: 3)", valueName: "n")) var jobs: Int?
     @Option(
         help: ArgumentHelp(
             "Tell of downloads on standard error as bars, lines or json, or not: none. (default: bars on a terminal, else lines if it takes long)",
             valueName: "style"))
     var progress: String?
-    @Flag(help: "Show no progress.") var quiet = false
     @Option(help: ArgumentHelp("When to ask for what may be in the store: new, never or update. (default: update to fetch, new to run)", valueName: "policy"))
     var pullPolicy: PullPolicy?
     @Option(
@@ -81,6 +111,12 @@ struct FetchOptions: ParsableArguments {
         help: ArgumentHelp("What to do without: image (signatures), tls, http, pubkey, all-fetch, … (default: $D2A_INSECURE_OPTIONS)", valueName: "option,…"))
     var insecureOptions: InsecureOptions?
     @Flag(help: "Trust keys that discovery finds by HTTPS, and don't ask.") var trustKeysFromHttps = false
+
+    var creds: String? { source.creds }
+    var noCache: Bool { source.noCache }
+    var quiet: Bool { source.quiet }
+    var insecureSkipVerify: Bool { source.insecureSkipVerify }
+    var insecureAllowHttp: Bool { source.insecureAllowHttp }
 
     var insecure: InsecureOptions { insecureOptions ?? environmentVariable("D2A_INSECURE_OPTIONS").flatMap(InsecureOptions.init(argument:)) ?? [] }
 
@@ -104,30 +140,14 @@ struct FetchOptions: ParsableArguments {
     /// Those that take no value.
     static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https"]
 
-    var arguments: [String] {
-        var result = sourceArguments
-        if let maxSize { result.append("--max-size=\(maxSize)") }
-        if let maxEntries { result.append("--max-entries=\(maxEntries)") }
-        if let maxRatio { result.append("--max-ratio=\(maxRatio)") }
-        return result
-    }
+    var arguments: [String] { sourceArguments + source.limitArguments }
 
     /// Those that say where the image comes from.
     var sourceArguments: [String] {
-        var result: [String] = []
+        var result = source.arguments(insecure: insecure)
         if let image { result.append("--image=\(image)") }
-        if let platform { result.append("--platform=\(platform)") }
-        if let registryVersion { result.append("--registry-version=\(registryVersion)") }
-        if let cacheSize { result.append("--cache-size=\(cacheSize)") }
         if let jobs { result.append("--jobs=\(jobs)") }
-        if let connectTimeout { result.append("--connect-timeout=\(connectTimeout)") }
-        if let stallTimeout { result.append("--stall-timeout=\(stallTimeout)") }
-        if let retry { result.append("--retry=\(retry)") }
-        if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
-        if insecureSkipVerify || insecure.contains(.tls) { result.append("--insecure-skip-verify") }
-        if insecureAllowHttp || insecure.contains(.http) { result.append("--insecure-allow-http") }
         if let progress { result.append("--progress=\(progress)") }
-        if quiet { result.append("--quiet") }
         return result
     }
 

@@ -50,7 +50,7 @@ private struct MadeImage: ImageSource {
         return sink.bytes
     }
 
-    private func shelf(disk: Int = 1 << 30, memory: Int = 1 << 30) -> LayerShelf { LayerShelf(directory, level: 2, disk: disk, memory: memory) }
+    private func shelf(disk: Int = 1 << 30, memory: Int = 1 << 30) -> LayerShelf { LayerShelf(directory, disk: disk, memory: memory) }
 
     @Test func randomStacksComeOutTheSame() throws {
         let (common, small) = (shelf(), shelf(disk: 300, memory: 2000))

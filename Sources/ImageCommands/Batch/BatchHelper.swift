@@ -1,0 +1,86 @@
+import AppC
+import ArgumentParser
+import Batch
+import Cache
+import CLinux
+import Files
+import Glibc
+import Location
+import Program
+import Sandbox
+import Squash
+
+/// Converts the images of a list. Descriptors: 3 the plan (``BatchPlan``), 4 the directory to write to, and the cache's directory
+/// where its number is given.
+struct BatchHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "batch")
+
+    /// What the process ends with where some images failed.
+    static let someFailed: Int32 = 3
+
+    @Option(help: "How many images to convert at once.") var workers: Int
+    @Option(help: "How often an image is tried whose failure may pass.") var attempts: Int
+    @Option(help: "Seconds before an image is tried again.") var delay: Double
+    @Flag(help: "Begin no other image once one has failed.") var failFast = false
+    @Option var compression: Compression
+    @Option var compressionLevel: Int?
+    @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
+    @Flag var json = false
+    @Flag var quiet = false
+    @OptionGroup var source: SourceOptions
+    @OptionGroup var bounds: LimitOptions
+
+    func run() throws {
+        let limits = try bounds.limits()
+        try compression.check(level: compressionLevel)
+        _ = try source.patience.transport()
+        system_die_with_parent()
+        let plan = try CanonicalJSON.decode(BatchPlan.self, from: OpenFile(descriptor: 3, path: "the plan").readAll(limit: 1 << 30))
+        for item in plan.items { try check(item) }
+        let output = Directory(descriptor: 4, path: "the output directory")
+        let directory = try BatchDirectory(in: output)
+        directory.sweep()
+        raiseFileLimit()
+        // What is asked of the file system is opened by name later, image by image: so the sandbox knows the files already.
+        let locations = plan.chosen.map { try? ImageLocation(plan.items[$0].reference) }
+        let kept = cache.map { Directory(descriptor: $0, path: "the cache") }
+        try Sandbox(
+            reading: locations.compactMap { $0.flatMap(Self.place) }, writing: [output] + (kept.map { [$0] } ?? []),
+            network: locations.contains { $0?.needsNetwork ?? true },
+            // As docker2aci: the directory that is written to may be someone else's.
+            capabilities: [CAP_DAC_OVERRIDE]
+        ).enter()
+
+        let settings = BatchSettings(
+            source: source, limits: limits, compression: compression, compressionLevel: compressionLevel, workers: max(1, workers), attempts: max(1, attempts),
+            delay: delay, failFast: failFast)
+        let display = BatchDisplay(total: plan.chosen.count, json: json, quiet: quiet)
+        let summary = BatchRun(plan, settings, directory, cache: kept.flatMap { source.cache(in: CacheDirectory($0)) }, tell: display.handle).run()
+        try display.finish(summary, directory)
+        if summary.failed > 0 || summary.left > 0 { throw ExitCode(Self.someFailed) }
+    }
+
+    private func check(_ item: BatchItem) throws {
+        guard let word = item.options.compression else { return }
+        guard let compression = Compression(rawValue: word) else {
+            throw ValidationError("\(item.reference): \"\(word)\" is no compression: \(Compression.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        try compression.check(level: item.options.compressionLevel)
+    }
+
+    /// A file or directory as something that can be named and not read.
+    private static func place(_ location: ImageLocation) -> (any DescriptorOwner)? {
+        switch location {
+        case .registry, .engine: nil
+        case .file(let path, _), .directory(let path, _): path == "-" ? nil : try? OpenFile.named(path)
+        }
+    }
+
+    /// Each file that is named for the sandbox is open until then.
+    private func raiseFileLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}

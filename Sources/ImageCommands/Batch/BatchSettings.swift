@@ -1,0 +1,39 @@
+import Batch
+import Manifests
+import Squash
+
+/// How the images of a batch are converted, where an image's own options don't say otherwise.
+struct BatchSettings: Sendable {
+    var source: SourceOptions
+    var limits: Limits
+    var compression: Compression
+    var compressionLevel: Int?
+    /// How many images are converted at once.
+    var workers: Int
+    /// How often an image is tried whose failure may pass, and after how many seconds; twice as many each further time.
+    var attempts: Int
+    var delay: Double
+    var failFast: Bool
+
+    /// Those of one image.
+    struct OfImage: Sendable {
+        var source: SourceOptions
+        var compression: Compression
+        var level: Int?
+
+        /// What the ACI's bytes depend on beside the image.
+        var text: String {
+            let platform = source.platform ?? Platform.current.description
+            return "\(compression)\(level.map { "-\($0)" } ?? "") \(platform)\(source.imageInFile.map { " \($0)" } ?? "")"
+        }
+    }
+
+    func of(_ item: BatchItem) -> OfImage {
+        var result = OfImage(source: source, compression: compression, level: compressionLevel)
+        if let platform = item.options.platform { result.source.platform = platform }
+        if let image = item.options.image { result.source.imageInFile = image }
+        if let word = item.options.compression, let own = Compression(rawValue: word) { (result.compression, result.level) = (own, nil) }
+        if let level = item.options.compressionLevel { result.level = level }
+        return result
+    }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Batch
+
+/// `d2a batch`: all images of a list, into a directory.
+struct BatchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "batch",
+        abstract: "Convert all images of a list.",
+        subcommands: [Convert.self, RunTask.self], defaultSubcommand: Convert.self)
+
+    struct Convert: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Convert all images of a list to ACIs. (default)",
+            discussion: """
+                LIST has an image a line, as docker2aci takes them: names of registries, docker-archive:FILE, oci:DIRECTORY, paths with \
+                wildcards; or a JSON object a line ({"reference": "busybox", "platform": "linux/arm64"}); or it is CSV with a header. Lines \
+                that begin with # mean nothing. - is standard input.
+
+                What images share is fetched and inflated once. Run again, it converts what has failed, what is new and what has changed.
+
+                Exit status: 0 all is converted, 3 some images failed, 254 failed, 2 wrong usage.
+                """)
+
+        @Argument(help: ArgumentHelp("The list, or -.", valueName: "list")) var list: String
+        @OptionGroup var options: BatchOptions
+
+        func run() throws {
+            let list = try BatchList(reading: list)
+            try options.convert(list, chosen: Array(list.items.indices))
+        }
+    }
+
+    struct RunTask: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Convert one image of a list, as a task of a cluster does.",
+            discussion: "Exit status: 0 it is converted, 3 it failed, 254 failed, 2 wrong usage.")
+
+        @Argument(help: ArgumentHelp("Which: 0 is the first.", valueName: "index")) var index: Int
+        @Argument(help: ArgumentHelp("The list, or -.", valueName: "list")) var list: String
+        @OptionGroup var options: BatchOptions
+
+        func run() throws {
+            let list = try BatchList(reading: list)
+            try options.convert(list, index: index)
+        }
+    }
+}
