@@ -127,12 +127,38 @@ let package = Package(
         module(
             "ImageCommands",
             [
-                "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Credentials", "Cache", "Batch", "Image", "Location", "Manifests",
-                "Registry", "SavedImage",
-                "Engine", "AppC", "Archive", "Sandbox",
-                "Squash", "Conversion", "ACI", "Render", "Listing", "Store", "Transport", "Discovery", "CLinux", "Program", argumentParser,
-                "Squash", "Conversion", "ACI", "Render", "Store", "Transport", "ObjectStorage", "Publishing", "Discovery", "CLinux", "Program", argumentParser,
-                "Squash", "Conversion", "ACI", "Render", "Store", "Observation", "Transport", "Discovery", "CLinux", "Program", argumentParser,
+                "Diagnostics",
+                "Digest",
+                "Hashing",
+                "Files",
+                "Threads",
+                "Reference",
+                "Credentials",
+                "Cache",
+                "Batch",
+                "Image",
+                "Location",
+                "Manifests",
+                "Registry",
+                "SavedImage",
+                "Engine",
+                "AppC",
+                "Archive",
+                "Sandbox",
+                "Squash",
+                "Conversion",
+                "ACI",
+                "Render",
+                "Listing",
+                "Store",
+                "Observation",
+                "Transport",
+                "ObjectStorage",
+                "Publishing",
+                "Discovery",
+                "CLinux",
+                "Program",
+                argumentParser,
             ]),
         // Plain C: without Swift's start files and libraries, which the linker would bring along, it is a tenth of the size.
         .executableTarget(
@@ -148,13 +174,30 @@ let package = Package(
         .executableTarget(
             name: "d2a",
             dependencies: [
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Subprocess", "Store", "Trust", "Configuration",
-                "Pod", "Isolation", "Network", "Stage1", "Metadata", "Listing", "Compare", "CLinux",
-                "Pod", "Isolation", "Network", "Stage1", "Metadata", "Publishing", "CLinux",
-                "Diagnostics", "Digest", "Files", "AppC", "Reference", "Location", "Cache", "Credentials", "Batch", "Subprocess", "Store", "Trust",
+                "Diagnostics",
+                "Digest",
+                "Files",
+                "AppC",
+                "Reference",
+                "Location",
+                "Cache",
+                "Credentials",
+                "Batch",
+                "Subprocess",
+                "Store",
+                "Trust",
                 "Configuration",
-                "Pod", "Isolation", "Network", "Stage1", "Metadata", "CLinux",
-                "Program", argumentParser,
+                "Pod",
+                "Isolation",
+                "Network",
+                "Stage1",
+                "Metadata",
+                "Publishing",
+                "Listing",
+                "Compare",
+                "CLinux",
+                "Program",
+                argumentParser,
             ],
             swiftSettings: strict,
             // A pod's start is largely this program's: loading and relocating libraries would be a sixth of it. Without --static-swift-stdlib
@@ -194,16 +237,27 @@ let package = Package(
         tests(
             "Integration",
             [
-                "appc-probe", "d2a-probe", "Observation", "RuntimeBundle", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing",
-                "Archive", "TestSupport",
+                "appc-probe",
+                "d2a-probe",
+                "Observation",
+                "RuntimeBundle",
+                "Credentials",
+                "ObjectStorage",
+                "Transport",
+                "AppC",
+                "Batch",
+                "Files",
+                "Digest",
+                "Hashing",
+                "Archive",
+                "TestSupport",
             ]),
-            ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Batch", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
 
 // A program without Swift's and C's start files can't have a sanitizer's either: `make sanitize` is about the others' unit tests.
 if Context.environment["D2A_SANITIZE"] != nil {
-    let plain = ["d2a-stage1", "appc-probe", "Integration"]
+    let plain = ["d2a-stage1", "d2a-probe", "appc-probe", "ObservationTests", "Integration"]
     package.targets.removeAll { plain.contains($0.name) }
     package.products.removeAll { plain.contains($0.name) }
 }

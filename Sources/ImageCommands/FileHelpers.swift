@@ -16,14 +16,12 @@ private struct InFile: DiagnosedError {
     var diagnosis: Diagnosis { Diagnosis("\(path): \(error.diagnosis.message)", hint: error.diagnosis.hint) }
 }
 
-/// Checks an ACI or a manifest. Descriptors: 3 the file, and 4 the report where one is wanted.
 /// Checks an ACI or a manifest. Descriptors: 3 the file, and 4 the report where that is what becomes of the manifest.
 struct ValidateHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "validate")
 
     @Argument var path: String
     @Flag(help: "Print the manifest and check nothing else.") var manifest = false
-    @Flag(help: "Write the manifest to descriptor 4 and print nothing.") var report = false
     @Flag(help: "Write the manifest to the report.") var report = false
     @Option(help: "What it must be: appimage, manifest, or layout, whose manifest it is; told by its bytes where it isn't given.") var type: String?
 
@@ -38,7 +36,6 @@ struct ValidateHelper: ParsableCommand {
         let isJSON = try isText(file)
         if manifest {
             let bytes = try isJSON ? file.readAll(limit: 16 << 20) : ACIFile.manifest(FileSource(file))
-            let text = try CanonicalJSON.text(ManifestReader.image(bytes).manifest, pretty: true)
             let text = try CanonicalJSON.text(ManifestReader.image(bytes).manifest, pretty: !report)
             if report { try OpenFile(descriptor: 4, path: "d2a").write(text) } else { print(text) }
             return

@@ -29,14 +29,24 @@ public struct ImageHelper: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "d2a-image", abstract: "Fetches, converts and unpacks images for d2a.",
         subcommands: [
-            FetchHelper.self, FillHelper.self, RenderHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self, DiscoverHelper.self,
-            GnuPGHelper.self, VerifyHelper.self, ListHelper.self,
-            GnuPGHelper.self, VerifyHelper.self, ObjectsHelper.self,
-            FetchHelper.self, FillHelper.self, RenderHelper.self, ArchiveHelper.self, ValidateHelper.self, PatchHelper.self, DownloadHelper.self,
+            FetchHelper.self,
+            FillHelper.self,
+            RenderHelper.self,
+            ArchiveHelper.self,
+            ValidateHelper.self,
+            PatchHelper.self,
+            DownloadHelper.self,
             DiscoverHelper.self,
-            GnuPGHelper.self, VerifyHelper.self,
-            CaptureHelper.self, EngineVersionHelper.self, EngineLoadHelper.self, EngineForgetHelper.self, EngineRunHelper.self,
-            GnuPGHelper.self, VerifyHelper.self, BatchHelper.self,
+            GnuPGHelper.self,
+            VerifyHelper.self,
+            ObjectsHelper.self,
+            BatchHelper.self,
+            ListHelper.self,
+            CaptureHelper.self,
+            EngineVersionHelper.self,
+            EngineLoadHelper.self,
+            EngineForgetHelper.self,
+            EngineRunHelper.self,
         ])
 
     public init() {}
