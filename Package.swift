@@ -86,7 +86,7 @@ let package = Package(
         module("Engine", ["Diagnostics", "Files", "Threads", "AppC", "Transport"]),
 
         // Lists of images, and what became of them.
-        module("Batch", ["Diagnostics", "Files", "AppC", "Credentials"]),
+        module("Batch", ["Diagnostics", "Files", "AppC", "Credentials", "Page"]),
 
         // From an image to an ACI, and to a tree on disk.
         module("Squash", ["Diagnostics", "Archive"]),

@@ -57,6 +57,18 @@ public enum JSONValue: Sendable, Hashable, Codable {
     }
 }
 
+// So that documents can be written as they look.
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(integerLiteral value: Int64) { self = .integer(value) }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+}
+
+extension JSONValue: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
+    public init(arrayLiteral values: JSONValue...) { self = .array(values) }
+    public init(dictionaryLiteral members: (String, JSONValue)...) { self = .object(Dictionary(members) { $1 }) }
+}
+
 /// JSON as this project writes it: keys sorted, no needless escapes, so that equal values are equal bytes.
 public enum CanonicalJSON {
     public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {

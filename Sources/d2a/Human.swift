@@ -1,17 +1,9 @@
+import Diagnostics
 import Glibc
 
 /// Numbers as people read them, in tables.
 enum Human {
-    static func size(_ bytes: Int) -> String {
-        var value = Double(bytes)
-        var unit = "B"
-        for next in ["KiB", "MiB", "GiB", "TiB"] where value >= 1024 {
-            value /= 1024
-            unit = next
-        }
-        if unit == "B" { return "\(bytes)B" }
-        return value < 10 ? "\((value * 10).rounded() / 10)\(unit)" : "\(Int(value.rounded()))\(unit)"
-    }
+    static func size(_ bytes: Int) -> String { readableSize(bytes) }
 
     /// Local time, to the second.
     static func time(_ seconds: Int) -> String {

@@ -1,12 +1,13 @@
 import ArgumentParser
 import Batch
+import Files
 
 /// `d2a batch`: all images of a list, into a directory.
 struct BatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "batch",
         abstract: "Convert all images of a list.",
-        subcommands: [Convert.self, RunTask.self], defaultSubcommand: Convert.self)
+        subcommands: [Convert.self, Submit.self, RunTask.self, Collect.self], defaultSubcommand: Convert.self)
 
     struct Convert: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -23,25 +24,19 @@ struct BatchCommand: ParsableCommand {
 
         @Argument(help: ArgumentHelp("The list, or -.", valueName: "list")) var list: String
         @OptionGroup var options: BatchOptions
+        @OptionGroup var reports: BatchReports
+        @OptionGroup var publishing: BatchPublishing
 
         func run() throws {
             let list = try BatchList(reading: list)
-            try options.convert(list, chosen: Array(list.items.indices))
-        }
-    }
-
-    struct RunTask: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Convert one image of a list, as a task of a cluster does.",
-            discussion: "Exit status: 0 it is converted, 3 it failed, 254 failed, 2 wrong usage.")
-
-        @Argument(help: ArgumentHelp("Which: 0 is the first.", valueName: "index")) var index: Int
-        @Argument(help: ArgumentHelp("The list, or -.", valueName: "list")) var list: String
-        @OptionGroup var options: BatchOptions
-
-        func run() throws {
-            let list = try BatchList(reading: list)
-            try options.convert(list, index: index)
+            var status: (any Error)?
+            do { try options.convert(list, chosen: Array(list.items.indices)) } catch let code as ExitCode where code.rawValue == BatchOptions.someFailed {
+                status = code
+            }
+            let directory = try BatchDirectory(in: Directory.open(options.output))
+            try reports.write(BatchReport(list) { directory.record(of: $0) })
+            try publishing.publish(list.items, directory, page: true)
+            if let status { throw status }
         }
     }
 }

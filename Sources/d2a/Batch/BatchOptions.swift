@@ -29,13 +29,8 @@ struct BatchOptions: ParsableArguments {
         guard (0...3600).contains(attemptDelay) else { throw ValidationError("--attempt-delay \(attemptDelay): give a number of seconds from 0 to 3600") }
     }
 
-    /// Converts one image of a list: all that a task of a cluster does. What became of it stands in its record
-    /// (`BatchDirectory`); running it twice, or twice at once, harms nothing.
-    /// - Throws: `BatchError/noSuchIndex`; `ExitCode` 3 where the image failed.
-    func convert(_ list: BatchList, index: Int) throws {
-        guard list.items.indices.contains(index) else { throw BatchError.noSuchIndex(index, count: list.items.count) }
-        try convert(list, chosen: [index])
-    }
+    /// The exit status where some images failed.
+    static let someFailed: Int32 = 3
 
     /// Converts images of a list.
     /// - Parameter chosen: their indices.

@@ -34,9 +34,12 @@ struct ObjectPlace: PublishingPlace {
         return try Helper.read([PublishedFile].self, from: report)
     }
 
+    /// Brings all objects of a directory, but not of those below it, as files.
+    func fetch(below name: String, into directory: Directory) throws { try run(["fetch", "--", url, name + "/"], directory) }
+
     private static let missing: Int32 = 3
 
-    private func run(_ words: [String], _ file: OpenFile) throws {
+    private func run(_ words: [String], _ file: any DescriptorOwner) throws {
         try keys.seek(to: 0)
         try Helper.run(["objects"] + words, descriptors: [keys, file])
     }

@@ -2,25 +2,6 @@ import ArgumentParser
 import Files
 import Publishing
 
-/// Where images are published, and how.
-struct PublishingOptions: ParsableArguments {
-    @Option(
-        help: ArgumentHelp(
-            "The images' name, in place of their own; or, with a slash at its end, what takes the place of the first part of each one's name.",
-            valueName: "name"))
-    var name: String?
-    @Option(
-        help: ArgumentHelp("The address by which what is published will be found. (default: https:// and the host that the name begins with)", valueName: "url")
-    )
-    var url: String?
-    @Option(help: ArgumentHelp("Sign with this key of gpg's, and publish it.", valueName: "key")) var sign: String?
-
-    func publisher(to place: String) throws -> Publisher {
-        try Publisher(
-            to: place.hasPrefix("s3://") ? ObjectPlace(place) : DirectoryPlace(place), url: url, renaming: Renaming(name), signer: sign.map { try Signer($0) })
-    }
-}
-
 extension Image {
     /// `d2a image publish`
     struct Publish: ParsableCommand {
@@ -32,7 +13,16 @@ extension Image {
                 """)
 
         @Option(help: ArgumentHelp("A directory, or s3://BUCKET[/PREFIX].", valueName: "to")) var to: String
-        @OptionGroup var options: PublishingOptions
+        @Option(
+            help: ArgumentHelp(
+                "The images' name, in place of their own; or, with a slash at its end, what takes the place of the first part of each one's name.",
+                valueName: "name"))
+        var name: String?
+        @Option(
+            help: ArgumentHelp(
+                "The address by which what is published will be found. (default: https:// and the host that the name begins with)", valueName: "url"))
+        var url: String?
+        @Option(help: ArgumentHelp("Sign with this key of gpg's, and publish it.", valueName: "key")) var sign: String?
         @Argument(help: ArgumentHelp("ACI files, or directories of them.", valueName: "file")) var files: [String]
 
         func run() throws {
@@ -42,7 +32,7 @@ extension Image {
                 if names.isEmpty { throw PublishingError.nothing(path) }
                 return names.map { "\(path)/\($0)" }
             }
-            var publisher = try options.publisher(to: to)
+            var publisher = try Publisher.to(to, url: url, name: name, key: sign)
             for path in paths {
                 let (name, url) = try publisher.publish(path)
                 print("\(name)\t\(url)")

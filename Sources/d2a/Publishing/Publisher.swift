@@ -25,6 +25,15 @@ struct Publisher {
         self.url = url
     }
 
+    /// - Parameters:
+    ///   - place: a directory, or `s3://BUCKET[/PREFIX]`.
+    ///   - name: as `--name` has it.
+    ///   - key: of gpg's, to sign with.
+    static func to(_ place: String, url: String?, name: String?, key: String?) throws -> Publisher {
+        try Publisher(
+            to: place.hasPrefix("s3://") ? ObjectPlace(place) : DirectoryPlace(place), url: url, renaming: Renaming(name), signer: key.map { try Signer($0) })
+    }
+
     /// Publishes an ACI, with its signature.
     /// - Returns: its name, and where it will be found.
     mutating func publish(_ path: String) throws -> (name: PublishedName, url: String) {
