@@ -150,6 +150,7 @@ let package = Package(
                 "ACI",
                 "Render",
                 "Listing",
+                "Compare",
                 "Store",
                 "Observation",
                 "Transport",

@@ -19,14 +19,56 @@ public struct HTMLReport {
         return page.html()
     }
 
-    static func badge(_ verdict: Verdict) -> Markup {
-        let text =
-            switch verdict {
-            case .same: "the same in all that matters"
-            case .different: "different"
-            case .incomplete: "not all compared"
+    /// One table of many images, and all of each below.
+    public func html(_ all: ReportCollection) -> String {
+        var page = Page(title: "\(all.reports.count) images: d2a compare")
+        page.add(.element("h1", [], "Docker and d2a: \(counted(all.reports.count, "image"))"))
+        let cards = Verdict.allCases.map { verdict in
+            Markup.element(
+                "div", [("class", "card"), ("data-verdict", verdict.rawValue)],
+                [
+                    .element("span", [("class", "number \(verdict.rawValue)")], "\(all.reports.count { $0.verdict == verdict })"),
+                    .element("span", [("class", "soft")], Self.words(verdict)),
+                ])
+        }
+        page.add(.element("div", [("class", "cards"), ("id", "summary")], cards))
+        let columns: [Table.Column] =
+            [.init("image", style: "mono"), .init("verdict", isFilter: true)] + PartName.allCases.map { .init(Self.heading($0), style: "number") } + [
+                .init("rules", style: "mono")
+            ]
+        let rows = all.reports.enumerated().map { number, report in
+            let parts = PartName.allCases.map { name -> Markup in
+                guard let part = report.parts.first(where: { $0.name == name }) else { return .text("—") }
+                return .text(part.isComplete ? "\(part.mattering)" : "not compared")
             }
-        return .element("span", [("class", "badge \(verdict.rawValue)"), ("id", "verdict"), ("data-verdict", verdict.rawValue)], text)
+            let rules = Set(report.parts.flatMap { $0.differences.filter(\.matters).map(\.rule) }).sorted().joined(separator: ", ")
+            let link = Markup.element("a", [("href", "#image-\(number)")], report.subject)
+            return Table.Row([link, .text(Self.words(report.verdict))] + parts + [.text(rules)], style: report.verdict == .same ? "" : "differs")
+        }
+        page.add(Table("images", columns, rows).markup)
+        for (number, report) in all.reports.enumerated() {
+            let details = report.parts.flatMap { part in
+                [Markup.element("h3", [], Self.heading(part.name))] + Self.content(part, report, prefix: "image-\(number)-")
+            }
+            page.section(
+                "image-\(number)", report.subject,
+                report.problem.map { [.element("p", [("class", "incomplete")], "not compared: \($0)")] } ?? [
+                    .element("details", [], [.element("summary", [], Self.words(report.verdict))] + details)
+                ])
+        }
+        return page.html()
+    }
+
+    private static func words(_ verdict: Verdict) -> String {
+        switch verdict {
+        case .same: "the same in all that matters"
+        case .different: "different"
+        case .incomplete: "not all compared"
+        }
+    }
+
+    static func badge(_ verdict: Verdict) -> Markup {
+        .element("span", [("class", "badge \(verdict.rawValue)"), ("id", "verdict"), ("data-verdict", verdict.rawValue)], words(verdict))
     }
 
     private static func heading(_ name: PartName) -> String {
@@ -52,7 +94,7 @@ public struct HTMLReport {
             ] + part.problems.map { .element("p", [("class", "incomplete")], "not compared: \($0)") })
     }
 
-    private static func content(_ part: Part, _ report: Report) -> [Markup] {
+    private static func content(_ part: Part, _ report: Report, prefix: String = "") -> [Markup] {
         var content: [Markup] = [
             .element(
                 "p", [("class", "soft")],
@@ -64,48 +106,57 @@ public struct HTMLReport {
         if part.differences.isEmpty {
             if part.isComplete { content.append(.element("p", [("class", "same")], "Nothing is different.")) }
         } else {
-            content.append(differences(part, report))
+            content.append(differences(part, report, prefix))
             if part.omitted > 0 { content.append(.element("p", [("class", "soft")], "… and \(part.omitted) more.")) }
             let explained = part.counts.keys.sorted().compactMap(RuleTable.rule).filter { !$0.id.hasPrefix("file-") }
-            if !explained.isEmpty { content.append(reasons(explained, part)) }
+            if !explained.isEmpty { content.append(reasons(explained, part, prefix)) }
         }
-        for matrix in part.matrices { content += [.element("h3", [], matrix.title), table(matrix, part)] }
+        for matrix in part.matrices { content += [.element("h3", [], matrix.title), table(matrix, part, prefix)] }
         for chart in part.charts {
             let bars = chart.bars.map { Bars.Bar($0.label, left: $0.left ?? 0, right: $0.right) }
             content += [
                 .element("h3", [], chart.title),
-                .element("div", [("id", "\(part.name.rawValue)-\(chart.id)")], [Bars(bars, text: { chart.unit == "bytes" ? size($0) : "\($0)" }).markup]),
+                .element(
+                    "div", [("id", "\(prefix)\(part.name.rawValue)-\(chart.id)")], [Bars(bars, text: { chart.unit == "bytes" ? size($0) : "\($0)" }).markup]),
             ]
         }
         return content
     }
 
-    private static func differences(_ part: Part, _ report: Report) -> Markup {
+    private static func differences(_ part: Part, _ report: Report, _ prefix: String) -> Markup {
+        // Fields of a manifest have nothing further of them.
+        let hasFields = part.differences.contains { !$0.field.isEmpty }
         let columns: [Table.Column] = [
-            .init("what", style: "mono"), .init("of it", isFilter: true), .init(report.left.title, style: "mono left"),
+            .init("what", style: "mono"), .init(hasFields ? "of it" : "", isFilter: hasFields), .init(report.left.title, style: "mono left"),
             .init(report.right.title, style: "mono right"), .init("rule", isFilter: true), .init("matters", isFilter: true),
         ]
         let rows = part.differences.map {
             Table.Row(
-                [$0.subject.isEmpty ? "/" : $0.subject, $0.field, $0.left ?? "—", $0.right ?? "—", $0.rule, $0.matters ? "yes" : "no"],
+                [
+                    $0.subject.isEmpty ? "/" : $0.subject, $0.field, $0.left.map(clipped) ?? "—", $0.right.map(clipped) ?? "—", $0.rule,
+                    $0.matters ? "yes" : "no",
+                ],
                 style: $0.matters ? "differs" : "idle")
         }
-        return Table("\(part.name.rawValue)-differences", columns, rows).markup
+        return Table("\(prefix)\(part.name.rawValue)-differences", columns, rows).markup
     }
 
-    private static func reasons(_ rules: [Rule], _ part: Part) -> Markup {
+    private static func reasons(_ rules: [Rule], _ part: Part, _ prefix: String) -> Markup {
         let columns: [Table.Column] = [
             .init("rule", style: "mono"), .init("what differs"), .init("Docker", style: "left"), .init("d2a", style: "right"), .init("times", style: "number"),
         ]
         let rows = rules.map { Table.Row([$0.id, $0.title, $0.docker, $0.rocket, "\(part.counts[$0.id] ?? 0)"]) }
-        return .join([.element("h3", [], "Why"), Table("\(part.name.rawValue)-reasons", columns, rows).markup])
+        return .join([.element("h3", [], "Why"), Table("\(prefix)\(part.name.rawValue)-reasons", columns, rows).markup])
     }
 
-    private static func table(_ matrix: Matrix, _ part: Part) -> Markup {
-        let columns = matrix.columns.enumerated().map { Table.Column($1, style: $0 == 0 ? "mono" : "") }
-        let rows = matrix.rows.map { Table.Row([$0.name] + $0.cells, style: $0.differs ? "differs" : "") }
-        return Table("\(part.name.rawValue)-\(matrix.id)", columns, rows).markup
+    private static func table(_ matrix: Matrix, _ part: Part, _ prefix: String) -> Markup {
+        let columns = matrix.columns.enumerated().map { Table.Column($1, style: $0 == 0 || $0 == 1 || $0 == 3 ? "mono" : "") }
+        let rows = matrix.rows.map { Table.Row([$0.name] + $0.cells.map(clipped), style: $0.differs ? "differs" : "") }
+        return Table("\(prefix)\(part.name.rawValue)-\(matrix.id)", columns, rows).markup
     }
+
+    /// What is longer than people read is in the JSON.
+    private static func clipped(_ text: String) -> String { text.count > 300 ? text.prefix(200) + " … " + text.suffix(90) : text }
 
     /// Bytes in units of 1024, as people read them.
     static func size(_ bytes: Int) -> String {

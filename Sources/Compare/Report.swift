@@ -11,6 +11,8 @@ public struct Report: Sendable, Hashable, Encodable {
     public var right: Side
     /// In the order manifest, filesystem, process; those that were asked for.
     public var parts: [Part]
+    /// Why nothing at all was compared, escaped.
+    public fileprivate(set) var problem: String?
 
     public init(_ command: Command, subject: String, left: Side, right: Side, parts: [Part] = []) {
         (self.command, self.subject, self.left, self.right, self.parts) = (command, escaped(subject), left, right, parts)
@@ -21,7 +23,7 @@ public struct Report: Sendable, Hashable, Encodable {
         return parts.contains { $0.differs } ? .different : .same
     }
 
-    private enum CodingKeys: String, CodingKey { case command, subject, left, right, verdict, parts }
+    private enum CodingKeys: String, CodingKey { case command, subject, left, right, verdict, parts, problem }
 
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
@@ -31,6 +33,35 @@ public struct Report: Sendable, Hashable, Encodable {
         try container.encode(right, forKey: .right)
         try container.encode(verdict, forKey: .verdict)
         try container.encode(parts, forKey: .parts)
+        try container.encodeIfPresent(problem, forKey: .problem)
+    }
+}
+
+/// Reports of many images.
+public struct ReportCollection: Sendable, Hashable, Encodable {
+    public var reports: [Report] = []
+
+    public init() {}
+
+    /// Adds what could not be compared at all.
+    public mutating func add(problem: String, with subject: String) {
+        var report = Report(.compare, subject: subject, left: Side(title: "Docker"), right: Side(title: "d2a"))
+        report.problem = escaped(problem)
+        reports.append(report)
+    }
+
+    /// The worst of all; that of nothing is that nothing was compared.
+    public var verdict: Verdict {
+        let verdicts = reports.map(\.verdict)
+        return reports.isEmpty || verdicts.contains(.incomplete) ? .incomplete : verdicts.contains(.different) ? .different : .same
+    }
+
+    private enum CodingKeys: String, CodingKey { case reports, verdict }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(verdict, forKey: .verdict)
+        try container.encode(reports, forKey: .reports)
     }
 }
 
@@ -150,11 +181,19 @@ public struct Chart: Sendable, Hashable, Codable {
 public enum CompareError: DiagnosedError, Equatable {
     case noManifest(String)
     case unknownPart(String)
+    case badConfig(String)
+    /// What was named is no Docker image.
+    case noDockerImage(String)
+    case changedMeanwhile(String)
 
     public var diagnosis: Diagnosis {
         switch self {
         case .noManifest(let name):
             Diagnosis("\(name) is a directory without a manifest", hint: "--only filesystem compares the rest")
+        case .badConfig(let id): Diagnosis("the configuration of \(id) is not a JSON object", hint: "ask whoever made the image")
+        case .noDockerImage(let text):
+            Diagnosis("\(text) is no Docker image", hint: "name one as its source has it: a reference, an archive, a layout or docker-daemon:NAME")
+        case .changedMeanwhile(let text): Diagnosis("\(text) became another image while it was compared", hint: "run the command again, or name a digest")
         case .unknownPart(let text): Diagnosis("\"\(text)\" can't be compared", hint: "--only takes manifest, filesystem and process, with commas between")
         }
     }

@@ -40,18 +40,46 @@ public struct TextReport {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// A table of many images, a line each.
+    public func text(_ all: ReportCollection) -> String {
+        func cell(_ part: Part?) -> (String, Colour) {
+            guard let part else { return ("-", .dim) }
+            if !part.isComplete { return ("not compared", .yellow) }
+            return part.differs ? (counted(part.mattering, "difference"), .red) : ("same", .green)
+        }
+        let names = PartName.allCases.filter { name in all.reports.contains { $0.parts.contains { $0.name == name } } }
+        let room = max(20, width - 18 * names.count - 1)
+        let first = min(room, all.reports.map(\.subject.count).max() ?? 0)
+        func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
+        var lines = [paint(padded("image", first), .bold) + names.map { "  " + paint(padded($0.rawValue, 16), .bold) }.joined()]
+        for report in all.reports {
+            var line = padded(fitted(report.subject, first), first)
+            if let problem = report.problem {
+                line += "  " + paint("not compared: \(problem)", .yellow)
+            } else {
+                for name in names {
+                    let (text, colour) = cell(report.parts.first { $0.name == name })
+                    line += "  " + paint(padded(text, 16), colour)
+                }
+            }
+            while line.last == " " { line.removeLast() }
+            lines.append(line)
+        }
+        let counts = Verdict.allCases.map { verdict in all.reports.count { $0.verdict == verdict } }
+        lines.append("\(counted(all.reports.count, "image")): \(counts[0]) the same, \(counts[1]) different, \(counts[2]) not all compared")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
     private func lines(of part: Part) -> [String] {
         let shown = part.differences.filter { verbose || $0.matters }
         guard !shown.isEmpty || !part.isComplete else { return [] }
         var lines = ["", paint(part.name.rawValue, .bold) + paint(" (\(part.left) | \(part.right))", .dim)]
         for problem in part.problems { lines.append("  " + paint("not compared: ", .yellow) + problem) }
-        var rule = ""
-        for difference in verbose || part.name == .filesystem ? shown : shown.sorted(by: { $0.rule < $1.rule }) {
-            if difference.rule != rule, let known = RuleTable.rule(difference.rule), !known.id.hasPrefix("file-") {
-                lines.append(contentsOf: explanation(known))
-            }
-            rule = difference.rule
-            lines += self.lines(of: difference)
+        // What nothing explains comes first, as it lies in the tree; then rule by rule.
+        let groups = Dictionary(grouping: shown) { $0.rule.hasPrefix("file-") ? "" : $0.rule }
+        for (rule, differences) in groups.sorted(by: { $0.key < $1.key }) {
+            if let known = RuleTable.rule(rule) { lines += explanation(known) }
+            for difference in differences { lines += self.lines(of: difference) }
         }
         if part.omitted > 0 { lines.append("  … and \(part.omitted) more") }
         return lines

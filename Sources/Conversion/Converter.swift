@@ -52,6 +52,24 @@ public struct Converter {
         }
     }
 
+    /// What ``convert(_:)`` would make, as far as that is known before the layers are written.
+    /// - Returns: also whether the image's passwd file has the user, where that had to be looked up.
+    public func plan() throws -> (result: Result, knowsUser: Bool?) {
+        let image = try source.image()
+        let layers = ImageLayers(image, source, limits: limits)
+        return try namingLayers(of: image) {
+            var squasher = Squasher(layers, limits: limits)
+            var knowsUser: Bool?
+            var generator = try ManifestGenerator(image: image, config: config(of: image)) {
+                let group = try Self.group(of: $0, &squasher, layers)
+                knowsUser = group != nil
+                return group
+            }
+            let manifest = try generator.manifest()
+            return (Result(manifest: manifest, manifestBytes: try ManifestReader.bytes(manifest), notes: generator.notes), knowsUser)
+        }
+    }
+
     /// - Parameter cameMeanwhile: becomes true where a layer was read before all of it was here.
     private func convert(_ image: SourceImage, _ cameMeanwhile: inout Bool, _ makeSink: () throws -> any ByteSink) throws -> Result {
         let layers = ImageLayers(image, source, arriving: true, shelf: shelf, level: level, limits: limits)

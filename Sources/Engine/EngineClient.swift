@@ -11,9 +11,10 @@ public struct EngineClient: Sendable {
     private let host: String
     private let client: HTTPClient
 
+    /// - Parameter place: `unix:///PATH` or `tcp://HOST:PORT`, where it isn't at `$DOCKER_HOST`.
     /// - Throws: ``EngineError/badAddress(_:)``
-    public init() throws(EngineError) {
-        place = environmentVariable("DOCKER_HOST") ?? "unix:///var/run/docker.sock"
+    public init(at address: String? = nil) throws(EngineError) {
+        place = address ?? environmentVariable("DOCKER_HOST") ?? "unix:///var/run/docker.sock"
         var options = TransportOptions()
         // A program may be silent for as long as it likes, and asking twice for a container would make two.
         (options.stallTimeout, options.retries) = (0, 0)

@@ -42,6 +42,9 @@ public struct ImageHelper: ParsableCommand {
             ObjectsHelper.self,
             BatchHelper.self,
             ListHelper.self,
+            OriginalHelper.self,
+            EngineExportHelper.self,
+            UnpackHelper.self,
             CaptureHelper.self,
             EngineVersionHelper.self,
             EngineLoadHelper.self,
@@ -57,13 +60,8 @@ public struct ImageHelper: ParsableCommand {
 struct FetchHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "fetch")
 
-    @Argument var image: String
-    @Flag(help: "Where the image is was opened as descriptor 6.") var opened = false
-    @Flag(help: "How the registry lets us in is in the file open as descriptor 6.") var access = false
-    @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
+    @OptionGroup var from: HelperSource
     @Option(help: "End so, and say nothing, where a registry has no such image.") var missing: Int32?
-    @Flag var quiet = false
-    @OptionGroup var source: SourceOptions
     @OptionGroup var bounds: LimitOptions
 
     func run() throws {
@@ -81,28 +79,12 @@ struct FetchHelper: ParsableCommand {
 
     private func work() throws {
         let limits = try bounds.limits()
-        system_die_with_parent()
-        let scratch = Directory(descriptor: 5, path: "the store")
-        // A relative path reaches the scratch directory even where its parents are closed to this user.
-        guard fchdir(5) == 0 else { throw FileError("enter", scratch.path) }
-        var place: (any DescriptorOwner)? = opened ? OpenFile(descriptor: 6, path: image) : nil
-        // The engine's socket is not for everyone; what comes out of it is only kept for now.
-        if !opened, case .engine(let name) = try ImageLocation(image) { place = try SourceOptions.archive(ofEngine: name, scratch: scratch) }
-        if let opened = place, case .directory(let path, _) = try ImageLocation(image, opened: opened) {
-            place = try LayoutDirectory(openingFilesOf: Directory(descriptor: dup(opened.descriptor), path: path))
-        }
-        try becomeNobody(handingOver: [3, 5])
-        let kept = cache.map { Directory(descriptor: $0, path: "the cache") }
-        try Sandbox(reading: place.map { [$0] } ?? [], writing: [scratch] + (kept.map { [$0] } ?? []), network: access).enter()
+        let opened = try from.enter(writing: [3])
+        if let file = opened.place as? OpenFile, ACIFile.isACI(try FileRegion(file, offset: 0, length: file.size())) { return try takeACI(file, limits) }
 
-        if let file = place as? OpenFile, ACIFile.isACI(try FileRegion(file, offset: 0, length: file.size())) { return try takeACI(file, limits) }
-
-        let progress = ProgressDisplay(source.progress, quiet: quiet)
+        let progress = ProgressDisplay(from.source.progress, quiet: from.quiet)
         defer { progress.finish() }
-        let registry = access ? try RegistryAccess(from: OpenFile(descriptor: 6, path: "the credential")) : RegistryAccess(places: [])
-        let blobs = kept.flatMap { source.cache(in: CacheDirectory($0)) }
-        let image = try source.open(
-            image, opened: place, access: { _ in registry }, cache: blobs, scratch: scratch, events: progress.handle)
+        let image = try from.open(opened, progress)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
         let result = try Converter(image, limits: limits).convert {
@@ -211,7 +193,7 @@ struct FillHelper: ParsableCommand {
 
 extension RegistryAccess {
     /// Reads what `d2a` has found.
-    fileprivate init(from file: OpenFile) throws { self = try CanonicalJSON.decode(RegistryAccess.self, from: file.readAll(limit: 1 << 20)) }
+    init(from file: OpenFile) throws { self = try CanonicalJSON.decode(RegistryAccess.self, from: file.readAll(limit: 1 << 20)) }
 }
 
 /// Unpacks a rootfs. Descriptors: 3 the ACI, then those that it depends on, each after the one that stands on it, then the

@@ -67,13 +67,13 @@ public struct Page {
         *{box-sizing:border-box}
         body{margin:0 auto;max-width:76rem;padding:1.5rem 1.25rem 4rem;font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground)}
         h1{font-size:1.6rem;margin:0 0 .25rem;overflow-wrap:anywhere}h2{font-size:1.2rem;margin:2.2rem 0 .6rem;border-bottom:1px solid var(--line);padding-bottom:.3rem}
-        h3{font-size:1rem;margin:1.4rem 0 .4rem}p{margin:.4rem 0}.soft{color:var(--soft)}code,.mono{font:13px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}
+        h3{font-size:1rem;margin:1.4rem 0 .4rem}p{margin:.4rem 0}a{color:var(--left)}summary{cursor:pointer}.soft{color:var(--soft)}code,td.mono{font:13px/1.45 ui-monospace,monospace}
         .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:.75rem;margin:1.2rem 0}
         .card{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem}.card .number{font-size:1.5rem;font-weight:600;display:block}
         .badge{display:inline-block;border-radius:1rem;padding:0 .6rem;font-size:.85rem;font-weight:600;border:1px solid currentColor;white-space:nowrap}
         .same{color:var(--good)}.different{color:var(--bad)}.incomplete{color:var(--warn)}.idle{color:var(--soft)}
         .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}th{text-align:left;font-weight:600;background:var(--panel);position:sticky;top:0}
-        th,td{padding:.3rem .55rem;border:1px solid var(--line);vertical-align:top}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
+        th,td{padding:.3rem .55rem;border:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}td.mono{overflow-wrap:anywhere;min-width:8rem}td:first-child{min-width:9rem}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
         td.left{border-left:3px solid var(--left)}td.right{border-left:3px solid var(--right)}tr.differs td:first-child{box-shadow:inset 3px 0 var(--bad)}
         td.none{color:var(--soft)}tr[hidden]{display:none}.filters{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center;margin:.5rem 0}.filters[hidden]{display:none}
         .filters input,.filters select{font:inherit;padding:.2rem .5rem;color:inherit;background:var(--ground);border:1px solid var(--line);border-radius:.35rem;max-width:18rem}

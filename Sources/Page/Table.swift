@@ -27,15 +27,17 @@ public struct Table {
 
     public var markup: Markup {
         func classes(_ style: String) -> [(String, String)] { style.isEmpty ? [] : [("class", style)] }
-        let head = Markup.element("thead", [], [.element("tr", [], columns.map { .element("th", classes($0.style), $0.title) })])
+        // A column without a title has nothing in it.
+        let shown = columns.indices.filter { !columns[$0].title.isEmpty }
+        let head = Markup.element("thead", [], [.element("tr", [], shown.map { .element("th", classes(columns[$0].style), columns[$0].title) })])
         let body = Markup.element(
             "tbody", [],
-            rows.map { row in .element("tr", classes(row.style), zip(row.cells, columns).map { .element("td", classes($1.style), [$0]) }) })
+            rows.map { row in .element("tr", classes(row.style), shown.map { .element("td", classes(columns[$0].style), [row.cells[$0]]) }) })
         let table = Markup.element("div", [("class", "wide")], [.element("table", [("id", id)], [head, body])])
         guard columns.contains(where: \.isFilter) else { return table }
-        let selects = columns.enumerated().filter(\.element.isFilter).map { index, column in
-            Markup.element(
-                "select", [("data-column", "\(index)"), ("aria-label", column.title)], [.element("option", [("value", "")], "\(column.title): all")])
+        let selects = shown.enumerated().filter { columns[$1].isFilter }.map { place, index in
+            let title = columns[index].title
+            return Markup.element("select", [("data-column", "\(place)"), ("aria-label", title)], [.element("option", [("value", "")], "\(title): all")])
         }
         let input = Markup.element("label", [], [.element("input", [("type", "search"), ("placeholder", "filter"), ("aria-label", "filter")], [])])
         let count = Markup.element("span", [("class", "count soft")], [])

@@ -17,9 +17,13 @@ public struct Sandbox {
     public var network = false
     /// What root keeps of its rights (`CAP_DAC_OVERRIDE` …). Anyone else has none.
     public var capabilities: [Int32] = []
+    /// A program that this process may become; beside it, it can start only what lies among the libraries that it needs.
+    public var program: OpenFile?
 
-    public init(reading: [any DescriptorOwner] = [], writing: [any DescriptorOwner] = [], network: Bool = false, capabilities: [Int32] = []) {
-        (self.reading, self.writing, self.network, self.capabilities) = (reading, writing, network, capabilities)
+    public init(
+        reading: [any DescriptorOwner] = [], writing: [any DescriptorOwner] = [], network: Bool = false, capabilities: [Int32] = [], program: OpenFile? = nil
+    ) {
+        (self.reading, self.writing, self.network, self.capabilities, self.program) = (reading, writing, network, capabilities, program)
     }
 
     /// Puts this thread, and all that it starts, in the sandbox. To be called before there are other threads.
@@ -29,7 +33,7 @@ public struct Sandbox {
         try restrictFiles()
         let kept = capabilities.reduce(0) { $0 | UInt64(1) << UInt64($1) }
         guard geteuid() != 0 || system_keep_capabilities(kept) == 0 else { throw SandboxError.capabilities(code: errno) }
-        try SystemCalls.restrict(network: network)
+        try SystemCalls.restrict(network: network, programs: program != nil)
     }
 
     // MARK: Files
@@ -37,6 +41,7 @@ public struct Sandbox {
     /// Rights of Landlock (linux/landlock.h), by the version of its interface that brought them.
     private enum Right {
         static let writeFile: UInt64 = 1 << 1
+        static let execute: UInt64 = 1
         static let readFile: UInt64 = 1 << 2
         static let readDirectory: UInt64 = 1 << 3
         static let truncate: UInt64 = 1 << 14
@@ -44,7 +49,7 @@ public struct Sandbox {
         /// All but to execute.
         static let write = ~(1 as UInt64)
         /// What applies to a file, and not only to a directory.
-        static let ofFile = writeFile | readFile | truncate
+        static let ofFile = execute | writeFile | readFile | truncate
 
         static func all(version: Int32) -> UInt64 { version >= 5 ? 0xFFFF : version >= 3 ? 0x7FFF : version == 2 ? 0x3FFF : 0x1FFF }
     }
@@ -78,6 +83,13 @@ public struct Sandbox {
         let certificates = ["SSL_CERT_FILE", "SSL_CERT_DIR"].compactMap { environmentVariable($0) }
         for path in network ? Self.systemFiles + certificates : ["/proc/self", "/usr/lib", "/lib"] {
             if let file = try? OpenFile.named(path) { try allow(file, Right.read) }
+        }
+        if let program {
+            try allow(program, Right.execute | Right.readFile)
+            // The loader of a program that isn't static, and the libraries that it reads.
+            for path in ["/lib64", "/lib", "/usr/lib64", "/usr/lib"] {
+                if let directory = try? OpenFile.named(path) { try allow(directory, Right.execute | Right.read) }
+            }
         }
         guard landlock_enter(rules) == 0 else { throw SandboxError.files(code: errno) }
     }

@@ -25,7 +25,7 @@ enum SystemCalls {
         """
 
     /// - Throws: ``SandboxError/systemCalls(code:)``
-    static func restrict(network: Bool) throws {
+    static func restrict(network: Bool, programs: Bool) throws {
         guard let filter = seccomp_init(seccomp_act_errno(ENOSYS)) else { throw SandboxError.systemCalls(code: ENOMEM) }
         defer { seccomp_release(filter) }
         func check(_ code: Int32) throws { guard code == 0 else { throw SandboxError.systemCalls(code: -code) } }
@@ -33,7 +33,7 @@ enum SystemCalls {
             let number = seccomp_syscall_resolve_name(String(name))
             return number == __NR_SCMP_ERROR ? nil : number
         }
-        for name in (always + (network ? " " + self.network : "")).split(whereSeparator: \.isWhitespace) {
+        for name in (always + (network ? " " + self.network : "") + (programs ? " execve" : "")).split(whereSeparator: \.isWhitespace) {
             // A call that this library doesn't know is one that this machine's programs can't make by it.
             guard let number = number(name) else { continue }
             try check(seccomp_add(filter, UInt32(SCMP_ACT_ALLOW), number))

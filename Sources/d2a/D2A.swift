@@ -30,6 +30,7 @@ struct D2A: ParsableCommand {
             RemovePods.self,
             CollectGarbage.self,
             Image.self,
+            CompareImages.self,
             Diff.self,
             BatchCommand.self,
             Cache.self,

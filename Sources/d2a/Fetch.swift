@@ -140,8 +140,6 @@ struct FetchOptions: ParsableArguments {
     /// Those that take no value.
     static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https"]
 
-    var arguments: [String] { sourceArguments + source.limitArguments }
-
     /// Those that say where the image comes from.
     var sourceArguments: [String] {
         var result = source.arguments(insecure: insecure)

@@ -29,4 +29,29 @@ import Testing
         #expect(try place.run("d2a", "diff", "a", "missing:tag").status == 2)
         #expect(place.names("store/tmp") == [])
     }
+
+    @Test(.enabled(if: Lab.runsPods, "needs root, skopeo, umoci and busybox (make setup)")) func images() throws {
+        let place = try Place()
+        let first = try place.archive("mkdir -p etc; echo 1 >etc/a; touch -d @5 etc/a etc", config: #"{"Cmd":["/a"],"Env":["A=1","B=2"]}"#)
+        let made = try place.shell(
+            "cp \(first) first.docker; docker2aci --quiet -o first.aci first.docker; d2a fetch --quiet first.docker; mkdir tree; tar -C tree -xpf first.aci")
+        try #require(made.status == 0, "\(made.errors)")
+        let id = made.output.trimmingCharacters(in: .newlines)
+        for other in ["first.docker", "docker-archive:first.docker", id, String(id.prefix(20)), "made:latest"] {
+            let diff = try place.run("d2a", "diff", "first.aci", other)
+            #expect(diff.status == 0 && diff.output.split(separator: "\n").count == 1, "\(other): \(diff.output) \(diff.errors)")
+        }
+        // The layout that the ACI was made of has no times of its own in dev.
+        #expect(try place.run("d2a", "diff", "--ignore=time", "tree", "first.aci").status == 0)
+        #expect(try place.run("d2a", "diff", "tree/rootfs", "first.aci").status == 2)
+
+        let second = try place.archive("mkdir -p etc; echo 2 >etc/a; touch -d @5 etc/a etc", config: #"{"Cmd":["/b"],"Env":["A=1","B=3"],"Volumes":{"/v":{}}}"#)
+        let diff = try place.run("d2a", "diff", "first.aci", second)
+        #expect(diff.status == 1)
+        #expect(
+            diff.output.split(separator: "\n").filter { $0.hasPrefix("  ~") || $0.hasPrefix("  +") || $0.hasPrefix("  -") } == [
+                #"  ~ annotations appc.io/docker/cmd  ["/a"] → ["/b"]"#, "  ~ app.environment B  2 → 3", #"  ~ app.exec  ["/a"] → ["/b"]"#,
+                #"  + app.mountPoints volume-v  {"path":"/v","readOnly":false}"#, "  ~ etc/a: content",
+            ], "\(diff.output)")
+    }
 }

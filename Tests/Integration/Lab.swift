@@ -117,7 +117,7 @@ final class Place {
     func archive(_ layers: [String], config: String = #"{"Cmd":["/bin/sh"]}"#, more: String = "") throws -> String {
         var script = "set -e; rm -rf make; mkdir make; cd make; ids=(); names=()\n"
         for (number, layer) in layers.enumerated() {
-            script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) -cf \(number)/layer.tar .; "
+            script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) --xattrs --xattrs-include='*' -cf \(number)/layer.tar .; "
             script += "ids+=(\"\\\"sha256:$(sha256sum <\(number)/layer.tar | cut -c1-64)\\\"\"); names+=('\"\(number)/layer.tar\"')\n"
         }
         script += """

@@ -55,7 +55,9 @@ extension Helper {
     /// A sorted list of what is in a tree (``ListingWriter``).
     static func list(_ options: [String], _ descriptors: [any DescriptorOwner], _ name: String, in directory: Directory) throws -> OpenFile {
         let listing = try directory.unnamedFile()
-        try run(["list"] + options + ["--", name], descriptors: [listing, directory] + descriptors)
+        // Its own: the helper gives it to whom it becomes.
+        let scratch = try directory.make("list-" + String(UInt64.random(in: 0...UInt64.max), radix: 16), mode: 0o700)
+        try run(["list"] + options + ["--", name], descriptors: [listing, scratch] + descriptors)
         return listing
     }
 

@@ -40,7 +40,7 @@ struct Diff: ParsableCommand {
             let parts = try report.parts() ?? (a.manifest == nil && b.manifest == nil ? [.filesystem] : [.manifest, .filesystem])
             for name in parts {
                 switch name {
-                case .manifest: result.parts.append(manifests(a, b))
+                case .manifest: result.parts.append(try manifests(a, b))
                 case .filesystem:
                     let part = Part(.filesystem, left: a.kind, right: b.kind)
                     let ignored = Set(ignore?.split(separator: ",").compactMap { TreeComparison.Field(rawValue: String($0)) } ?? [])
@@ -54,9 +54,10 @@ struct Diff: ParsableCommand {
         }
     }
 
-    private func manifests(_ a: Comparand, _ b: Comparand) -> Part {
+    private func manifests(_ a: Comparand, _ b: Comparand) throws -> Part {
         var part = Part(.manifest, left: a.kind, right: b.kind)
         for (comparand, name) in [(a, left), (b, right)] where comparand.manifest == nil { part.add(problem: CompareError.noManifest(name).description) }
-        return part
+        guard let left = a.manifest, let right = b.manifest else { return part }
+        return try ManifestDifferences.compare(left, right, into: part)
     }
 }

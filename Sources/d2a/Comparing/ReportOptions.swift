@@ -39,6 +39,30 @@ struct ReportOptions: ParsableArguments {
         try write(text)
     }
 
+    /// The same of many: one table, or one page. An image that can't be compared is one of them.
+    func reports(_ subjects: [String], _ body: (String) throws -> Report) throws {
+        var all = ReportCollection()
+        for subject in subjects {
+            do { all.reports.append(try body(subject)) } catch let error as any DiagnosedError {
+                all.add(problem: error.diagnosis.message, with: subject)
+            } catch is ExitCode {
+                // The helper has said why, on standard error.
+                all.add(problem: "it can't be read", with: subject)
+            }
+        }
+        do {
+            switch chosenFormat {
+            case .text: try write(TextReport(width: Self.width, coloured: output == nil && Self.isColoured, verbose: verbose).text(all))
+            case .json: try write(CanonicalJSON.text(all, pretty: true) + "\n")
+            case .html: try write(HTMLReport().html(all))
+            }
+        } catch let error as any DiagnosedError {
+            complain(error.diagnosis.lines(program: "d2a"))
+            throw ExitCode(2)
+        }
+        if all.verdict != .same { throw ExitCode(all.verdict.exitCode) }
+    }
+
     private func write(_ text: String) throws {
         guard let output else {
             try OpenFile(descriptor: dup(STDOUT_FILENO), path: "standard output").write(text)

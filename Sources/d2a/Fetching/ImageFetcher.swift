@@ -166,19 +166,9 @@ struct ImageFetcher {
         let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
         let report = try workspace.directory.unnamedFile()
-        var arguments = ["fetch"] + options.arguments
-        var descriptors: [any DescriptorOwner] = [blob, report, workspace.directory]
-        if let opened {
-            arguments.append("--opened")
-            descriptors.append(opened)
-        } else if let reference = location.reference {
-            arguments.append("--access")
-            descriptors.append(try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: workspace.directory))
-        }
-        if !options.noCache, location.reference != nil, let cache = CacheDirectory.standard {
-            arguments.append("--cache=\(3 + descriptors.count)")
-            descriptors.append(cache.directory)
-        }
+        let source = try HelperSource(location, opened, options, in: workspace.directory)
+        var arguments = ["fetch"] + options.source.limitArguments + source.arguments
+        let descriptors = [blob, report] + source.descriptors
         if missing { arguments.append("--missing=\(NotThere.status)") }
         do { try Helper.run(arguments + ["--", text], descriptors: descriptors) } catch let code as ExitCode where code.rawValue == NotThere.status {
             throw NotThere()
@@ -236,6 +226,29 @@ struct ImageFetcher {
             guard let id, !below.contains(id) else { throw StoreError.dependencyLoop(image.record.displayName) }
             guard below.count < 256 else { throw StoreError.tooManyDependencies(image.record.displayName, limit: 256) }
             try fetchDependencies(of: store.open(id), below: below + [id])
+        }
+    }
+}
+
+/// How the helper is told where an image is that it is to read: words, and descriptors from its fifth on.
+struct HelperSource {
+    private(set) var arguments: [String]
+    private(set) var descriptors: [any DescriptorOwner]
+
+    /// - Parameter opened: the file or directory where it is.
+    init(_ location: ImageLocation, _ opened: (any DescriptorOwner)?, _ options: FetchOptions, in directory: Directory) throws {
+        arguments = options.sourceArguments
+        descriptors = [directory]
+        if let opened {
+            arguments.append("--opened")
+            descriptors.append(opened)
+        } else if let reference = location.reference {
+            arguments.append("--access")
+            descriptors.append(try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: directory))
+        }
+        if !options.noCache, location.reference != nil, let cache = CacheDirectory.standard {
+            arguments.append("--cache=\(5 + descriptors.count)")
+            descriptors.append(cache.directory)
         }
     }
 }
