@@ -47,40 +47,9 @@ public struct BatchDirectory: Sendable {
         return Int(status.st_size) == size && status.st_mode & S_IFMT == S_IFREG
     }
 
-    // MARK: Files that appear whole
-
     /// Writes a small file in one step.
-    public func write(_ bytes: [UInt8], as name: String) throws(FileError) {
-        let temporary = Self.temporaryName()
-        do throws(FileError) {
-            let file = try directory.file(temporary, O_WRONLY | O_CREAT | O_EXCL)
-            try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in try file.write(UnsafeRawBufferPointer(buffer)) }
-            try directory.rename(temporary, to: directory, as: name)
-        } catch {
-            try? directory.remove(temporary)
-            throw error
-        }
-    }
-
-    /// `.new-HOST-PID-RANDOM`: nobody else's, and it shows whose it was.
-    private static func temporaryName() -> String { ".new-\(host)-\(getpid())-" + String(UInt64.random(in: 0...UInt64.max), radix: 36) }
-
-    private static let host: String = {
-        var system = utsname()
-        uname(&system)
-        let name = withUnsafePointer(to: &system.nodename) { $0.withMemoryRebound(to: CChar.self, capacity: 65) { String(cString: $0) } }
-        return name.replacing("-", with: "_").replacing("/", with: "_")
-    }()
+    public func write(_ bytes: [UInt8], as name: String) throws(FileError) { try directory.replace(name, with: bytes) }
 
     /// Removes what was left behind by processes that are dead: of this machine, or of another one a day ago.
-    public func sweep() {
-        for place in [directory, output] {
-            for name in (try? place.names()) ?? [] where name.hasPrefix(".new-") {
-                let parts = name.split(separator: "-")
-                guard parts.count == 4, let pid = pid_t(parts[2]), let status = try? place.status(name) else { continue }
-                let isDead = parts[1] == Self.host && kill(pid, 0) != 0 && errno == ESRCH
-                if isDead || time(nil) - status.st_mtim.tv_sec > 86400 { try? place.remove(name) }
-            }
-        }
-    }
+    public func sweep() { for place in [directory, output] { PendingFile.sweep(place) } }
 }

@@ -70,10 +70,9 @@ final class ImageLayers: LayerProvider {
     private func pack(_ layer: Int) throws -> PackedLayer? {
         if let known = packed[layer] { return known }
         let descriptor = image.layers[layer]
-        // Only what is checked against a digest can stand for another image's layer.
-        guard let shelf, let diffID = descriptor.diffID else { return nil }
+        guard let shelf else { return nil }
         let bytes = ImageLayers(image, source, ahead: false)
-        let found = try shelf.layer(layer, of: bytes, key: "\(descriptor.digest?.description ?? "") \(diffID)", level: level, limits: limits)
+        let found = try shelf.layer(layer, descriptor, of: bytes, level: level, limits: limits)
         packed[layer] = .some(found)
         return found
     }

@@ -1,6 +1,8 @@
 import ACI
 import Digest
 import Files
+import Glibc
+import Image
 import Squash
 import Threads
 
@@ -47,14 +49,18 @@ public final class LayerShelf: Sendable {
 
     public var statistics: Statistics { state.update { $0.statistics } }
 
+    /// Whether a layer is kept, or somebody reads it now.
+    /// - Parameter level: of compression; the image is compressed with the same.
+    public func holds(_ layer: LayerDescriptor, level: Int) -> Bool { Self.key(layer, level).map { key in state.update { $0.slots[key] != nil } } ?? false }
+
+    /// The same for layers that are the same bytes. Only what is checked against a digest can stand for another image's layer.
+    private static func key(_ layer: LayerDescriptor, _ level: Int) -> String? { layer.diffID.map { "\(layer.digest?.description ?? "") \($0) \(level)" } }
+
     /// A layer that is kept, or read now.
-    /// - Parameters:
-    ///   - key: the same for layers that are the same bytes.
-    ///   - level: of compression; the image is compressed with the same.
     /// - Returns: nil where there is no room for it.
     /// - Throws: errors of reading it.
-    func layer(_ number: Int, of provider: any LayerProvider, key: String, level: Int, limits: Limits) throws -> PackedLayer? {
-        let key = "\(level) \(key)"
+    func layer(_ number: Int, _ descriptor: LayerDescriptor, of provider: any LayerProvider, level: Int, limits: Limits) throws -> PackedLayer? {
+        guard let key = Self.key(descriptor, level) else { return nil }
         let found = state.wait { state -> PackedLayer?? in
             switch state.slots[key] {
             case .making: return nil
@@ -92,12 +98,15 @@ public final class LayerShelf: Sendable {
             if !fits { evict { $0.memory <= self.memory } }
             return made
         } catch {
+            // A full disk is no reason to fail: the image may have room without it.
+            let isFull = error is NoRoom || [ENOSPC, EDQUOT].contains((error as? FileError)?.code)
+            if isFull, !(error is NoRoom) { evict { _ in false } }
             state.update { state in
                 state.slots[key] = nil
                 state.disk -= reserved.update { $0 }
-                if error is NoRoom { state.statistics.refused += 1 }
+                if isFull { state.statistics.refused += 1 }
             }
-            if error is NoRoom { return nil }
+            if isFull { return nil }
             throw error
         }
     }

@@ -83,11 +83,17 @@ public final class Directory: DescriptorOwner {
     /// `O_TMPFILE`, a macro that Swift can't read.
     private static let temporary: Int32 = 0o20000000 | O_DIRECTORY
 
-    /// A new file for reading and writing that has no name, so that nothing is left of it whatever happens.
-    public func unnamedFile() throws(FileError) -> OpenFile {
+    /// nil on file systems that know no such files (NFS, 9p).
+    func withoutName() throws(FileError) -> OpenFile? {
         let unnamed = openat(descriptor, ".", O_RDWR | Self.temporary | O_CLOEXEC, 0o600)
         if unnamed >= 0 { return OpenFile(descriptor: unnamed, path: "a temporary file in \(path)") }
         guard errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL else { throw FileError("create a temporary file in", path) }
+        return nil
+    }
+
+    /// A new file for reading and writing that has no name, so that nothing is left of it whatever happens.
+    public func unnamedFile() throws(FileError) -> OpenFile {
+        if let unnamed = try withoutName() { return unnamed }
         // File systems without O_TMPFILE (NFS, 9p): a name that lives for an instant.
         let name = ".tmp-\(getpid())-\(UInt64.random(in: 0...UInt64.max))"
         let file = try self.file(name, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
@@ -101,7 +107,7 @@ public final class Directory: DescriptorOwner {
         let mask = umask(0)
         umask(mask)
         fchmod(file.descriptor, 0o666 & ~mask)
-        let temporary = ".\(name.prefix(200)).\(getpid())"
+        let temporary = PendingFile.newName()
         guard linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", descriptor, temporary, AT_SYMLINK_FOLLOW) == 0 else { throw FileError("create", at(name)) }
         do throws(FileError) { try rename(temporary, to: self, as: name) } catch {
             try? remove(temporary)

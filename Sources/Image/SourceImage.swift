@@ -94,6 +94,12 @@ public protocol ImageSource: Sendable {
     /// Like ``arriving(_:)``, or nothing where the layer is far from coming: good for a guess.
     func beginning(_ index: Int) throws -> LayerBlob
 
+    /// Says which layers will be wanted, where they come only when they are.
+    func prefetch(_ wanted: (LayerDescriptor) -> Bool) throws
+
+    /// The digest that ``image()`` would have for the manifest, found out in the cheapest way; nil where there is none.
+    func manifestDigest() throws -> Digest?
+
     /// Nobody wants more: whoever waits for bytes is let go, with an error.
     func giveUp()
 }
@@ -101,6 +107,8 @@ public protocol ImageSource: Sendable {
 extension ImageSource {
     public func arriving(_ index: Int) throws -> LayerBlob { try blob(index) }
     public func beginning(_ index: Int) throws -> LayerBlob { try blob(index) }
+    public func prefetch(_ wanted: (LayerDescriptor) -> Bool) {}
+    public func manifestDigest() -> Digest? { nil }
     public func giveUp() {}
 }
 

@@ -128,21 +128,21 @@ public struct Docker2ACI: ParsableCommand {
         }
         let converter = Converter(opened, limits: limits)
         if nosquash {
-            let files = try described.layers.map { _ in try target.directory.unnamedFile() }
-            let results = try converter.convertLayers { try compression.sink(FileSink(files[$0]), level: compressionLevel) }
+            let files = try described.layers.map { _ in try PendingFile(in: target.directory) }
+            let results = try converter.convertLayers { try compression.sink(FileSink(files[$0].file), level: compressionLevel) }
             let names = results.enumerated().map { number, result in
                 Self.fileName(described.name, result.manifest, layer: results.count - 1 - number)
             }
-            for (file, name) in zip(files, names) { try target.directory.publish(file, as: name) }
+            for (file, name) in zip(files, names) { try file.publish(as: name) }
             return (names, results.last!)
         }
         let name = target.name ?? Self.fileName(described.name)
-        let file = try target.directory.unnamedFile()
+        let pending = try PendingFile(in: target.directory)
         let result = try converter.convert {
-            try file.restart()
-            return try compression.sink(FileSink(file), level: compressionLevel)
+            try pending.file.restart()
+            return try compression.sink(FileSink(pending.file), level: compressionLevel)
         }
-        try target.directory.publish(file, as: name)
+        try pending.publish(as: name)
         return ([name], result)
     }
 

@@ -63,9 +63,10 @@ public struct SourceOptions: ParsableArguments, Sendable {
     ///   - opened: the file or directory, where somebody with more rights has opened it.
     ///   - access: finds out how a registry lets us in.
     ///   - cache: where blobs are kept.
+    ///   - connections: those of many images. Then layers are downloaded when they are wanted.
     public func open(
         _ image: String, opened: (any DescriptorOwner)? = nil, access: (ImageReference) throws -> RegistryAccess, cache: @autoclosure () -> BlobCache?,
-        scratch: Directory,
+        scratch: Directory, connections: RegistryConnections? = nil,
         events: @escaping @Sendable (SourceEvent) -> Void
     ) throws -> any ImageSource {
         let platform = try platform.map { try Platform($0) } ?? .current
@@ -76,7 +77,8 @@ public struct SourceOptions: ParsableArguments, Sendable {
             if insecureSkipVerify { complain("warning: the certificates of \(reference.registry) are not verified (--insecure-skip-verify)\n") }
             var transport = try patience.transport()
             (transport.insecureSkipVerify, transport.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
-            let options = RegistryOptions(platform: platform, transport: transport, jobs: max(1, jobs), version: registryVersion, cache: cache())
+            var options = RegistryOptions(platform: platform, transport: transport, jobs: max(1, jobs), version: registryVersion, cache: cache())
+            (options.lazily, options.connections) = (connections != nil, connections)
             return RegistrySource(reference: reference, options: options, access: try access(reference), scratch: scratch, events: events)
         case .file(let path, let name):
             let file = OpenFile(descriptor: dup(opened!.descriptor), path: path)

@@ -35,7 +35,8 @@ public final class BlobCache: Sendable {
     public func blob(_ digest: Digest, size: Int?, scratch: Directory, fetch: (OpenFile) throws -> Void) throws -> OpenFile {
         if let found = try find(digest, size: size) { return found }
         let lock = try locks.file(String(digest.hex.prefix(2)), O_RDONLY | O_CREAT, mode: 0o644)
-        _ = try lock.lock(exclusive: true)
+        // Where no locks are to be had, on some network file systems, two may fetch the same.
+        _ = try? lock.lock(exclusive: true)
         // Somebody else may have fetched it while we waited.
         if let found = try find(digest, size: size) { return found }
         guard hasRoom(for: size ?? 0) else {
@@ -45,10 +46,11 @@ public final class BlobCache: Sendable {
             return file
         }
         let blobs = try directory.make("blobs/\(digest.algorithm.rawValue)")
-        let file = try blobs.unnamedFile()
+        let pending = try PendingFile(in: blobs)
+        let file = pending.file
         try fetch(file)
         if try file.size() <= limit {
-            try blobs.publish(file, as: digest.hex)
+            try pending.publish(as: digest.hex)
             try kept.trim(to: limit)
         }
         try file.seek(to: 0)

@@ -15,15 +15,21 @@ final class Downloads: Sendable {
 
     private struct State {
         var progress: [String: Progress] = [:]
-        /// Layers that nobody has begun to download.
-        var waiting: [Int]
+        /// Layers that are wanted, and that nobody has begun to download.
+        var waiting: [Int] = []
+        /// Those that somebody has.
+        var begun: Set<String> = []
+        /// Threads that download.
+        var threads = 0
         /// The first real one: after it the rest is stopped or never begun, and its reason is everybody's.
         var failure: (any Error)?
         var cancelled = false
 
-        mutating func prefer(_ key: String, in image: any RemoteImage) {
-            guard let place = waiting.firstIndex(where: { image.key($0) == key }) else { return }
-            waiting.insert(waiting.remove(at: place), at: 0)
+        /// Puts a layer before all others, where it has not been begun.
+        mutating func prefer(_ index: Int, in image: any RemoteImage) {
+            guard !begun.contains(image.key(index)) else { return }
+            waiting.removeAll { image.key($0) == image.key(index) }
+            waiting.insert(index, at: 0)
         }
 
         func checkFailure() throws {
@@ -33,22 +39,46 @@ final class Downloads: Sendable {
     }
 
     private let found: any RemoteImage
+    private let jobs: Int
+    private let cache: BlobCache?
     private let scratch: Directory
-    private let state: Monitor<State>
+    private let events: @Sendable (SourceEvent) -> Void
+    private let state = Monitor(State())
+    /// Each blob once, the one first that should come first.
+    private let blobs: [Int]
 
+    /// Nothing is downloaded before it is wanted.
     init(_ found: any RemoteImage, jobs: Int, cache: BlobCache?, scratch: Directory, events: @escaping @Sendable (SourceEvent) -> Void) {
-        self.found = found
-        self.scratch = scratch
+        (self.found, self.jobs, self.cache, self.scratch, self.events) = (found, jobs, cache, scratch, events)
         // A layer that stands in the list twice is one blob.
         var seen: Set<String> = []
         let layers = Array(found.image.layers.indices.reversed())
-        let blobs = (layers.prefix(1) + layers.suffix(1) + layers.dropFirst()).filter { seen.insert(found.key($0)).inserted }
-        let state = Monitor(State(waiting: blobs))
-        self.state = state
+        blobs = (layers.prefix(1) + layers.suffix(1) + layers.dropFirst()).filter { seen.insert(found.key($0)).inserted }
         events(.found(layers: blobs.map { found.image.layers[$0] }))
-        for _ in 0..<min(jobs, blobs.count) {
-            WorkerThread {
-                while let index = state.update({ $0.cancelled || $0.waiting.isEmpty ? nil : $0.waiting.removeFirst() }) {
+    }
+
+    /// Begins to download layers.
+    func begin(_ wanted: (LayerDescriptor) -> Bool) {
+        let layers = blobs.filter { wanted(found.image.layers[$0]) }
+        state.update { state in state.waiting += layers.filter { !state.begun.contains(found.key($0)) && !state.waiting.contains($0) } }
+        startThreads()
+    }
+
+    private func want(_ index: Int) {
+        state.update { $0.prefer(index, in: found) }
+        startThreads()
+    }
+
+    private func startThreads() {
+        let count = state.update { state -> Int in
+            let count = max(0, min(jobs - state.threads, state.waiting.count))
+            state.threads += count
+            return count
+        }
+        for _ in 0..<count {
+            // Not this object: it cancels the threads when it goes.
+            WorkerThread { [found, state, cache, scratch, events] in
+                while let index = Self.next(found, state) {
                     do {
                         let file = try Self.download(index, found, state, cache, scratch, events)
                         events(.finished(layer: found.image.layers[index]))
@@ -61,6 +91,19 @@ final class Downloads: Sendable {
                     }
                 }
             }.detach()
+        }
+    }
+
+    /// - Returns: nil where the thread is to end.
+    private static func next(_ found: any RemoteImage, _ state: Monitor<State>) -> Int? {
+        state.update { state in
+            guard !state.cancelled, !state.waiting.isEmpty else {
+                state.threads -= 1
+                return nil
+            }
+            let index = state.waiting.removeFirst()
+            state.begun.insert(found.key(index))
+            return index
         }
     }
 
@@ -90,7 +133,7 @@ final class Downloads: Sendable {
     /// Blocks until the layer is here, or it is certain that it won't be.
     func wait(for index: Int) throws -> LayerBlob {
         let key = found.key(index)
-        state.update { $0.prefer(key, in: found) }
+        want(index)
         let file = try state.wait { state -> OpenFile? in
             if case .whole(let file)? = state.progress[key] { return file }
             try state.checkFailure()
@@ -102,7 +145,7 @@ final class Downloads: Sendable {
     /// Blocks until the layer begins to come.
     func arriving(_ index: Int) throws -> LayerBlob {
         let key = found.key(index)
-        state.update { $0.prefer(key, in: found) }
+        want(index)
         let (file, isWhole) = try state.wait { state -> (OpenFile, Bool)? in
             switch state.progress[key] {
             case .whole(let file): return (file, true)

@@ -59,6 +59,16 @@ final class RegistryClient: Sendable {
         return (payload, digest)
     }
 
+    /// The digest of a manifest as the registry has it now; nil where it doesn't say.
+    func manifestDigest(_ name: String) throws -> Digest? {
+        let response = try http.retrying {
+            try authorized("manifests/\(name)", [("Accept", MediaType.accepted)], method: .head) { _, _ in }
+        } response: {
+            $0
+        }
+        return response.isSuccess ? response.headers["docker-content-digest"].flatMap { Digest($0) } : nil
+    }
+
     /// A small blob, wholly in memory.
     func document(_ digest: Digest) throws -> [UInt8] { try kept(digest) { try download(document: digest) } }
 
@@ -113,16 +123,17 @@ final class RegistryClient: Sendable {
     }
 
     /// Asks with the token at hand, and once more with a new one where that is refused.
-    private func authorized(_ path: String, _ headers: [(String, String)], _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void) throws -> HTTPResponse
-    {
+    private func authorized(
+        _ path: String, _ headers: [(String, String)], method: HTTPRequest.Method = .get, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+    ) throws -> HTTPResponse {
         let base = try connect()
         guard let address = WebAddress("\(base)/v2/\(reference.repository)/\(path)") else {
             throw RegistryError.invalid(reference, reason: "no web address can be made of it")
         }
         let token = session.update { $0.expires > monotonicSeconds() ? $0.authorization : nil }
-        let response = try http.get(address, headers: headers, secrets: token.map { [("Authorization", $0)] } ?? [], body: body)
+        let response = try http.get(address, method: method, headers: headers, secrets: token.map { [("Authorization", $0)] } ?? [], body: body)
         guard response.status == 401, let renewed = try authorize(response) else { return response }
-        return try http.get(address, headers: headers, secrets: [("Authorization", renewed)], body: body)
+        return try http.get(address, method: method, headers: headers, secrets: [("Authorization", renewed)], body: body)
     }
 
     private func connect() throws -> String {

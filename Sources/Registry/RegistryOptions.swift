@@ -12,6 +12,10 @@ public struct RegistryOptions: Sendable {
     /// How many layers are downloaded at once.
     public var jobs: Int
     public var version: ProtocolVersion
+    /// Whether layers are only downloaded when they are wanted (``ImageSource/prefetch(_:)``).
+    public var lazily = false
+    /// Connections that others use too.
+    public var connections: RegistryConnections?
     /// Where blobs are kept for the next time.
     public var cache: BlobCache?
 

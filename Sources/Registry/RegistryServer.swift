@@ -13,9 +13,10 @@ final class RegistryServer: Sendable {
     let options: RegistryOptions
     let credential: Credential?
     let isMirror: Bool
-    let http: HTTPClient
+    private let connection: RegistryConnection
     private let allowHTTP: Bool
-    private let found = Monitor<String?>(nil)
+
+    var http: HTTPClient { connection.http }
 
     init(_ place: RegistryAccess.Place, _ options: RegistryOptions) throws {
         reference = try place.reference()
@@ -32,7 +33,11 @@ final class RegistryServer: Sendable {
                 transport.identity = (origin, certificate, key)
             }
         }
-        http = HTTPClient(transport)
+        let final = transport
+        let key = RegistryConnections.Key(
+            registry: reference.registry, allowHTTP: allowHTTP, insecure: transport.insecureSkipVerify, roots: transport.roots,
+            certificate: transport.identity?.certificate)
+        connection = options.connections?.connection(key) { RegistryConnection(final) } ?? RegistryConnection(final)
     }
 
     /// Whether plain HTTP is fine: where it was allowed, and on this machine.
@@ -44,7 +49,7 @@ final class RegistryServer: Sendable {
     ///   - judge: throws where an answer is none of the protocol's.
     /// - Returns: `https://host:port`
     func base(asking path: String, _ judge: (HTTPResponse) throws -> Void) throws -> String {
-        if let base = found.update({ $0 }) { return base }
+        if let base = connection.base.update({ $0 }) { return base }
         let registry = reference.registry
         var failure: (any Error)?
         for scheme in ["https", "http"] {
@@ -52,7 +57,7 @@ final class RegistryServer: Sendable {
             do {
                 try judge(http.get(address, limit: 1 << 20).response)
                 let base = "\(scheme)://\(registry)"
-                found.update { $0 = base }
+                connection.base.update { $0 = base }
                 return base
             } catch let error as TransportError {
                 // Where nobody listens both fail alike; where only HTTPS failed its reason is the one that helps.

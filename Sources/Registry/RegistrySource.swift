@@ -19,6 +19,7 @@ public final class RegistrySource: ImageSource {
     private let state = Monitor(State())
 
     private struct State {
+        var clients: [RegistryClient]?
         var image: (any RemoteImage)?
         var downloads: Downloads?
     }
@@ -40,9 +41,11 @@ public final class RegistrySource: ImageSource {
     public func image() throws -> SourceImage {
         try state.update { state in
             if let found = state.image { return found.image }
-            let found = try find()
+            let found = try find(&state)
             state.image = found
-            state.downloads = Downloads(found, jobs: options.jobs, cache: options.cache, scratch: scratch, events: events)
+            let downloads = Downloads(found, jobs: options.jobs, cache: options.cache, scratch: scratch, events: events)
+            state.downloads = downloads
+            if !options.lazily { downloads.begin { _ in true } }
             return found.image
         }
     }
@@ -63,27 +66,49 @@ public final class RegistrySource: ImageSource {
         return try state.update { $0.downloads! }.beginning(index)
     }
 
+    public func prefetch(_ wanted: (LayerDescriptor) -> Bool) throws {
+        _ = try image()
+        state.update { $0.downloads! }.begin(wanted)
+    }
+
+    /// Asks the registry itself, by `HEAD`, which costs it, and those who count, less than a manifest.
+    public func manifestDigest() throws -> Digest? {
+        guard options.version != .v1, let client = try state.update({ try clients(&$0) }).last(where: { !$0.server.isMirror }) else { return nil }
+        return try client.manifestDigest(client.server.reference.manifestReference)
+    }
+
     public func giveUp() { state.update { $0.downloads }?.cancel() }
 
+    private func clients(_ state: inout State) throws -> [RegistryClient] {
+        if let known = state.clients { return known }
+        let clients = try access.places.map { RegistryClient(try RegistryServer($0, options)) }
+        state.clients = clients
+        return clients
+    }
+
     /// The image at the first place that has it; where none has, the last one's failure is told: the registry's own.
-    private func find() throws -> any RemoteImage {
-        let servers = try access.places.map { try RegistryServer($0, options) }
-        for (number, server) in servers.enumerated() where server.isMirror {
-            do { return try RemoteImageV2(server, named: reference, others: Array(servers[(number + 1)...])) } catch let error
+    private func find(_ state: inout State) throws -> any RemoteImage {
+        let clients = try clients(&state)
+        for (number, client) in clients.enumerated() where client.server.isMirror {
+            do { return try RemoteImageV2(client, named: reference, others: Array(clients[(number + 1)...])) } catch let error
                 where error is RegistryError || error is TransportError || error is SourceError
             {}
         }
-        guard let server = servers.last(where: { !$0.isMirror }) else { throw RegistryError.invalid(reference, reason: "there is no place to ask for it") }
+        guard let client = clients.last(where: { !$0.server.isMirror }) else {
+            throw RegistryError.invalid(reference, reason: "there is no place to ask for it")
+        }
         switch options.version {
-        case .v1: return try RemoteImageV1(server, named: reference)
-        case .v2: return try RemoteImageV2(server, named: reference)
+        case .v1: return try RemoteImageV1(client.server, named: reference)
+        case .v2: return try RemoteImageV2(client, named: reference)
         case .auto:
-            do { return try RemoteImageV2(server, named: reference) } catch let error as RegistryError {
+            do { return try RemoteImageV2(client, named: reference) } catch let error as RegistryError {
                 switch error {
-                case .otherProtocol: return try RemoteImageV1(server, named: reference)
+                case .otherProtocol: return try RemoteImageV1(client.server, named: reference)
                 case .repositoryNotFound, .tagNotFound:
                     // What the second protocol says of a missing image tells more, unless the first one has it.
-                    do { return try RemoteImageV1(server, named: reference) } catch is RegistryError { throw error } catch is TransportError { throw error }
+                    do { return try RemoteImageV1(client.server, named: reference) } catch is RegistryError { throw error } catch is TransportError {
+                        throw error
+                    }
                 default: throw error
                 }
             }

@@ -29,10 +29,9 @@ struct RemoteImageV2: RemoteImage {
     /// - Parameters:
     ///   - named: the name that it gets.
     ///   - others: hosts that have the same blobs.
-    init(_ server: RegistryServer, named: ImageReference, others: [RegistryServer] = []) throws {
-        let client = RegistryClient(server)
-        let reference = server.reference
-        clients = [client] + others.map { RegistryClient($0) }
+    init(_ client: RegistryClient, named: ImageReference, others: [RegistryClient] = []) throws {
+        let reference = client.server.reference
+        clients = [client] + others
         let (bytes, digest) = try client.manifest(reference.manifestReference)
         let name = ImageName(registry: named.registry, repository: named.repository, tag: named.tag, original: named.original)
         if (try? CanonicalJSON.decode(ManifestDocument.self, from: bytes))?.schemaVersion == 1 {
@@ -41,7 +40,7 @@ struct RemoteImageV2: RemoteImage {
             descriptors = []
             return
         }
-        let found = try ResolvedImage(bytes, name: "\(reference)", platform: server.options.platform) {
+        let found = try ResolvedImage(bytes, name: "\(reference)", platform: client.server.options.platform) {
             try client.manifest($0.description).bytes
         } config: {
             try client.document($1)

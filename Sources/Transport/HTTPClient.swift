@@ -64,15 +64,17 @@ public final class HTTPClient: Sendable {
     /// Asks once. Redirects are followed, without credentials as soon as they leave the first origin.
     ///
     /// - Parameters:
+    ///   - method: `GET` or `HEAD`.
     ///   - secrets: headers that are for the first origin alone: `Authorization`, `Cookie`.
     ///   - body: gets the bytes of a successful answer as they come.
     /// - Throws: ``TransportError``, and whatever `body` throws.
     public func get(
-        _ address: WebAddress, headers: [(String, String)] = [], secrets: [(String, String)] = [], body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
+        _ address: WebAddress, method: HTTPRequest.Method = .get, headers: [(String, String)] = [], secrets: [(String, String)] = [],
+        body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     ) throws -> HTTPResponse {
         var current = address
         for _ in 0...10 {
-            let response = try exchange(HTTPRequest(.get, current, headers: current.hasOrigin(of: address) ? headers + secrets : headers), body)
+            let response = try exchange(HTTPRequest(method, current, headers: current.hasOrigin(of: address) ? headers + secrets : headers), body)
             guard [301, 302, 303, 307, 308].contains(response.status), let location = response.headers["location"] else { return response }
             guard let next = current.following(location) else {
                 throw TransportError.badRedirect(current, reason: "it redirects to something that is no web address")

@@ -2,6 +2,7 @@ import Archive
 import Batch
 import Conversion
 import Credentials
+import Digest
 import Files
 import Glibc
 import Image
@@ -17,6 +18,7 @@ final class BatchConversion: Sendable {
     private let directory: BatchDirectory
     private let cache: BlobCache?
     private let shelf: LayerShelf
+    private let connections = RegistryConnections()
     private let names: OutputNames
 
     init(_ plan: BatchPlan, _ settings: BatchSettings, _ directory: BatchDirectory, cache: BlobCache?) {
@@ -54,31 +56,36 @@ final class BatchConversion: Sendable {
         let source = TimedSource(
             try options.source.open(
                 item.reference, opened: opened, access: { _ in self.plan.access[index] ?? RegistryAccess(places: []) }, cache: cache,
-                scratch: directory.directory, events: { _ in }))
+                scratch: directory.directory, connections: connections, events: { _ in }))
+        if let known, let digest = known.manifestDigest, isUnchanged(known, record, index), try source.manifestDigest()?.description == digest {
+            return skip(&record, known)
+        }
         let image = try source.image()
         record.seconds.manifest = monotonicSeconds() - start
         record.manifestDigest = image.manifestDigest?.description
         record.imageID = image.id
         record.layers = image.layers.map { BatchRecord.Layer(digest: $0.label, size: $0.size ?? 0) }
         record.sizeBefore = image.layers.reduce(0) { $0 + ($1.size ?? 0) }
+        // Where a registry says no digest before it gives the manifest.
         if let known, record.stamp == nil, known.manifestDigest != nil, known.manifestDigest == record.manifestDigest, isUnchanged(known, record, index) {
-            source.giveUp()
             return skip(&record, known)
         }
 
         let name = try names.claim(index) { item.options.output ?? Docker2ACI.fileName(image.name) }
         try checkNotAnothers(name, record, known)
-        let file = try directory.output.unnamedFile()
+        let level = options.compression.shelfLevel(options.level)
+        try source.prefetch { !shelf.holds($0, level: level) }
+        let pending = try PendingFile(in: directory.output)
         defer {
             record.seconds.layers = source.waited
             record.seconds.convert = monotonicSeconds() - start - record.seconds.manifest - source.waited
         }
-        let result = try Converter(source, limits: settings.limits, shelf: shelf, level: options.compression.shelfLevel(options.level)).convert {
-            try file.restart()
-            return try options.compression.sink(FileSink(file), level: options.level)
+        let result = try Converter(source, limits: settings.limits, shelf: shelf, level: level).convert {
+            try pending.file.restart()
+            return try options.compression.sink(FileSink(pending.file), level: options.level)
         }
-        record.sizeAfter = try file.size()
-        try directory.output.publish(file, as: name)
+        record.sizeAfter = try pending.file.size()
+        try pending.publish(as: name)
         record.output = name
         record.name = result.manifest.name
         record.labels = result.manifest.labels ?? []
@@ -135,5 +142,7 @@ private final class TimedSource: ImageSource {
     // Bytes that still come would be waited for while they are read.
     func arriving(_ index: Int) throws -> LayerBlob { try timed { try source.arriving(index) } }
     func beginning(_ index: Int) throws -> LayerBlob { try source.beginning(index) }
+    func prefetch(_ wanted: (LayerDescriptor) -> Bool) throws { try source.prefetch(wanted) }
+    func manifestDigest() throws -> Digest? { try source.manifestDigest() }
     func giveUp() { source.giveUp() }
 }

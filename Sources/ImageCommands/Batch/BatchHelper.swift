@@ -43,9 +43,12 @@ struct BatchHelper: ParsableCommand {
         raiseFileLimit()
         // What is asked of the file system is opened by name later, image by image: so the sandbox knows the files already.
         let locations = plan.chosen.map { try? ImageLocation(plan.items[$0].reference) }
-        let kept = cache.map { Directory(descriptor: $0, path: "the cache") }
+        // Without a cache downloads are kept as long as this lasts: what images share is fetched once all the same.
+        let own = cache == nil ? try directory.directory.makePrivate() : nil
+        defer { if let own { try? directory.directory.removeTree(own.name) } }
+        let kept = own?.directory ?? Directory(descriptor: cache!, path: "the cache")
         try Sandbox(
-            reading: locations.compactMap { $0.flatMap(Self.place) }, writing: [output] + (kept.map { [$0] } ?? []),
+            reading: locations.compactMap { $0.flatMap(Self.place) }, writing: [output, kept],
             network: locations.contains { $0?.needsNetwork ?? true },
             // As docker2aci: the directory that is written to may be someone else's.
             capabilities: [CAP_DAC_OVERRIDE]
@@ -55,7 +58,7 @@ struct BatchHelper: ParsableCommand {
             source: source, limits: limits, compression: compression, compressionLevel: compressionLevel, workers: max(1, workers), attempts: max(1, attempts),
             delay: delay, failFast: failFast)
         let display = BatchDisplay(total: plan.chosen.count, json: json, quiet: quiet)
-        let summary = BatchRun(plan, settings, directory, cache: kept.flatMap { source.cache(in: CacheDirectory($0)) }, tell: display.handle).run()
+        let summary = BatchRun(plan, settings, directory, cache: source.cache(in: CacheDirectory(kept)), tell: display.handle).run()
         try display.finish(summary, directory)
         if summary.failed > 0 || summary.left > 0 { throw ExitCode(Self.someFailed) }
     }

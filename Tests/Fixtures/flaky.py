@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Stands before a registry and fails one of ten requests, in turn: 503, 429 with Retry-After, a connection cut at once, a body cut in the middle.
+
+usage: flaky.py HOST PORT LOG
+
+Prints its port, and serves until its standard input ends. LOG gets a line for each request: what became of it, and its path.
+"""
+import http.client, http.server, sys, threading
+
+host, port, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+lock = threading.Lock()
+count = 0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def fail(self):
+        global count
+        with lock:
+            count += 1
+            kind = ["503", "cut", "429", "half"][count // 10 % 4] if count % 10 == 0 else "fine"
+            with open(log, "a") as file:
+                file.write(f"{kind} {self.path}\n")
+        return kind
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        kind = self.fail()
+        if kind in ("503", "429"):
+            self.send_response(int(kind))
+            self.send_header("Content-Length", "0")
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            return
+        if kind == "cut":
+            self.close_connection = True
+            return
+        connection = http.client.HTTPConnection(host, port)
+        headers = {name: self.headers[name] for name in ("Accept", "Range") if self.headers[name]}
+        connection.request(self.command, self.path, headers={"Host": f"{host}:{port}", **headers})
+        answer = connection.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding"):
+                self.send_header(name, value)
+        self.end_headers()
+        if kind == "half":
+            body = body[:len(body) // 2]
+            self.close_connection = True
+        self.wfile.write(body)
+        connection.close()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+server = Server(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_port, flush=True)
+sys.stdin.read()
