@@ -83,19 +83,25 @@ public final class FileSink: ByteSink {
     private let file: OpenFile
     private var buffer: [UInt8] = []
     private let capacity = 256 * 1024
+    private let written: ((Int) -> Void)?
 
-    public init(_ file: OpenFile) {
+    /// - Parameter written: is told how many more bytes were written, each time some were.
+    public init(_ file: OpenFile, written: ((Int) -> Void)? = nil) {
         self.file = file
+        self.written = written
         buffer.reserveCapacity(capacity)
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer) throws {
         if buffer.count + bytes.count > capacity { try flush() }
-        if bytes.count >= capacity { try file.write(bytes) } else { buffer.append(contentsOf: bytes) }
+        guard bytes.count >= capacity else { return buffer.append(contentsOf: bytes) }
+        try file.write(bytes)
+        written?(bytes.count)
     }
 
     private func flush() throws {
         try buffer.withUnsafeBytes { try file.write($0) }
+        written?(buffer.count)
         buffer.removeAll(keepingCapacity: true)
     }
 

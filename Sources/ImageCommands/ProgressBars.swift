@@ -1,34 +1,16 @@
-import Glibc
-
 /// Lines at the bottom of a terminal that are drawn again and again: one for each layer that comes, as many as there is room for, and
 /// one for all. What is finished stays above them and scrolls away.
 struct ProgressBars {
-    /// Lengths of the lines that stand there now.
-    private var drawn: [Int] = []
-    private let window: () -> (columns: Int, rows: Int)
+    private var lines: TerminalLines
 
-    /// - Parameter window: how large it is at the moment.
-    init(window: @escaping () -> (columns: Int, rows: Int) = ProgressBars.terminal) { self.window = window }
-
-    static func terminal() -> (columns: Int, rows: Int) {
-        var size = winsize()
-        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return (80, 24) }
-        return (Int(size.ws_col), Int(size.ws_row))
-    }
+    init(window: @escaping () -> (columns: Int, rows: Int) = TerminalLines.terminal) { lines = TerminalLines(window: window) }
 
     /// What removes the lines.
-    mutating func clear() -> String {
-        defer { drawn = [] }
-        guard !drawn.isEmpty else { return "" }
-        // In a window that has become narrower they are folded.
-        let columns = window().columns
-        let rows = drawn.reduce(0) { $0 + max(1, ($1 + columns - 1) / columns) }
-        return "\u{1B}[\(rows)A\r\u{1B}[J"
-    }
+    mutating func clear() -> String { lines.clear() }
 
     mutating func draw(_ tally: inout DownloadTally, permanent: [String], _ time: Double) -> String {
-        let (columns, rows) = window()
-        var lines = tally.coming(time).prefix(max(0, rows - 2)).map { layer, rate in
+        let (columns, rows) = lines.window()
+        var bars = tally.coming(time).prefix(max(0, rows - 2)).map { layer, rate in
             Self.line(
                 Size.short(layer.label), share: Self.share(layer.received, layer.size),
                 "\(Size.text(layer.received))\(layer.size.map { " / \(Size.text($0))" } ?? "")  \(Size.rate(rate))", columns)
@@ -36,13 +18,11 @@ struct ProgressBars {
         let rate = tally.rate.update(tally.received, time)
         var left = ""
         if let size = tally.size, rate > 0 { left = "  \(Size.time(Double(size - tally.here) / rate))" }
-        lines.append(
+        bars.append(
             Self.line(
                 "\(tally.doneCount)/\(tally.layers.count) layers", share: Self.share(tally.here, tally.size),
                 "\(Size.text(tally.here))\(tally.size.map { " / \(Size.text($0))" } ?? "")  \(Size.rate(rate))\(left)", columns))
-        let text = clear() + (permanent + lines).map { $0 + "\n" }.joined()
-        drawn = lines.map(\.count)
-        return text
+        return lines.draw(bars, permanent: permanent)
     }
 
     private static func share(_ part: Int, _ whole: Int?) -> Double? { whole.map { $0 > 0 ? min(1, Double(part) / Double($0)) : 1 } }

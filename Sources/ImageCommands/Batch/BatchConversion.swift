@@ -20,8 +20,10 @@ final class BatchConversion: Sendable {
     private let shelf: LayerShelf
     private let connections = RegistryConnections()
     private let names: OutputNames
+    private let tell: @Sendable (BatchRun.Event) -> Void
 
-    init(_ plan: BatchPlan, _ settings: BatchSettings, _ directory: BatchDirectory, cache: BlobCache?) {
+    init(_ plan: BatchPlan, _ settings: BatchSettings, _ directory: BatchDirectory, cache: BlobCache?, tell: @escaping @Sendable (BatchRun.Event) -> Void) {
+        self.tell = tell
         (self.plan, self.settings, self.directory, self.cache) = (plan, settings, directory, cache)
         shelf = LayerShelf(directory.directory, disk: .max / 2, memory: 512 << 20)
         names = OutputNames(plan)
@@ -56,7 +58,7 @@ final class BatchConversion: Sendable {
         let source = TimedSource(
             try options.source.open(
                 item.reference, opened: opened, access: { _ in self.plan.access[index] ?? RegistryAccess(places: []) }, cache: cache,
-                scratch: directory.directory, connections: connections, events: { _ in }))
+                scratch: directory.directory, connections: connections, events: { [tell] in tell(.source(index: index, $0)) }))
         if let known, let digest = known.manifestDigest, isUnchanged(known, record, index), try source.manifestDigest()?.description == digest {
             return skip(&record, known)
         }
@@ -82,7 +84,7 @@ final class BatchConversion: Sendable {
         }
         let result = try Converter(source, limits: settings.limits, shelf: shelf, level: level).convert {
             try pending.file.restart()
-            return try options.compression.sink(FileSink(pending.file), level: options.level)
+            return try options.compression.sink(FileSink(pending.file) { [tell] in tell(.written(index: index, bytes: $0)) }, level: options.level)
         }
         record.sizeAfter = try pending.file.size()
         try pending.publish(as: name)

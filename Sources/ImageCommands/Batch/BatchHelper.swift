@@ -25,6 +25,7 @@ struct BatchHelper: ParsableCommand {
     @Option var compression: Compression
     @Option var compressionLevel: Int?
     @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
+    @Option(help: "What the output directory is called.") var shown: String
     @Flag var json = false
     @Flag var quiet = false
     @OptionGroup var source: SourceOptions
@@ -57,9 +58,12 @@ struct BatchHelper: ParsableCommand {
         let settings = BatchSettings(
             source: source, limits: limits, compression: compression, compressionLevel: compressionLevel, workers: max(1, workers), attempts: max(1, attempts),
             delay: delay, failFast: failFast)
-        let display = BatchDisplay(total: plan.chosen.count, json: json, quiet: quiet)
+        let display = BatchDisplay(plan, json: json, quiet: quiet)
         let summary = BatchRun(plan, settings, directory, cache: source.cache(in: CacheDirectory(kept)), tell: display.handle).run()
-        try display.finish(summary, directory)
+        let failed = BatchList(summary.failures)
+        let name = "failed.list"
+        if failed.items.isEmpty { try directory.directory.remove(name) } else { try directory.write(Array(failed.text.utf8), as: name) }
+        display.finish(summary, failed: failed.items.isEmpty ? nil : "\(shown)/\(BatchDirectory.name)/\(name)")
         if summary.failed > 0 || summary.left > 0 { throw ExitCode(Self.someFailed) }
     }
 

@@ -17,7 +17,8 @@ final class BatchRun: Sendable {
         var failed = 0
         /// Not begun, since another failed.
         var left = 0
-        var sizeAfter = 0
+        /// Why images failed.
+        var causes: [BatchRecord.Cause: Int] = [:]
         var seconds = 0.0
         var failures: [BatchItem] = []
     }
@@ -26,6 +27,9 @@ final class BatchRun: Sendable {
     enum Event: Sendable {
         case started(index: Int)
         case finished(index: Int, BatchRecord)
+        case source(index: Int, SourceEvent)
+        /// So many more bytes of its ACI.
+        case written(index: Int, bytes: Int)
         /// It will be tried once more, in so many seconds.
         case postponed(index: Int, BatchRecord, seconds: Double)
     }
@@ -54,7 +58,7 @@ final class BatchRun: Sendable {
 
     init(_ plan: BatchPlan, _ settings: BatchSettings, _ directory: BatchDirectory, cache: BlobCache?, tell: @escaping @Sendable (Event) -> Void) {
         (self.plan, self.settings, self.directory, self.tell) = (plan, settings, directory, tell)
-        conversion = BatchConversion(plan, settings, directory, cache: cache)
+        conversion = BatchConversion(plan, settings, directory, cache: cache, tell: tell)
         // The one that comes first is taken from the end.
         state = Monitor(State(waiting: plan.chosen.reversed().map { Work(index: $0, attempt: 1) }))
     }
@@ -77,8 +81,8 @@ final class BatchRun: Sendable {
             case .failed:
                 summary.failed += 1
                 summary.failures.append(plan.items[index])
+                if let cause = record.failure?.cause { summary.causes[cause, default: 0] += 1 }
             }
-            summary.sizeAfter += record.isDone ? record.sizeAfter ?? 0 : 0
         }
         summary.seconds = monotonicSeconds() - start
         return summary

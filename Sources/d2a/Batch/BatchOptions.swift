@@ -45,7 +45,10 @@ struct BatchOptions: ParsableArguments {
         let file = try OpenFile.inMemory("plan", CanonicalJSON.encode(plan))
         try file.seek(to: 0)
         var descriptors: [any DescriptorOwner] = [file, output]
-        var words = ["batch", "--workers=\(jobs ?? processors)", "--attempts=\(attempts)", "--delay=\(attemptDelay)", "--compression=\(compression)"]
+        var words = [
+            "batch", "--shown=\(self.output)", "--workers=\(jobs ?? processors)", "--attempts=\(attempts)", "--delay=\(attemptDelay)",
+            "--compression=\(compression)",
+        ]
         if let compressionLevel { words.append("--compression-level=\(compressionLevel)") }
         if let downloads { words.append("--jobs=\(downloads)") }
         if failFast { words.append("--fail-fast") }
