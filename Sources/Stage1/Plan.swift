@@ -87,24 +87,23 @@ struct Plan {
         for group in limits.cgroups { step("cgroup", number(of: group)) }
         if let score = limits.oomScoreAdjust { step("oom-score-adj", String(score)) }
 
+        if let users = settings.users { step("users", number(of: users.namespace), String(users.first)) }
         switch process.root {
         case .overlay(let tree):
             // Mounted over the tree itself, in the app's own mount namespace.
-            step(
-                "root", tree,
-                "lowerdir=\(tree),upperdir=\(pod.path("upper", of: app.name)),workdir=\(pod.path("work", of: app.name))\(UserNamespace.isCurrent ? ",userxattr" : "")"
-            )
-        case .copy: step("root", pod.path("rootfs", of: app.name), "")
+            step("root", tree, tree, "\(pod.path)/apps/\(app.name)", UserNamespace.isCurrent ? ",userxattr" : "")
+        case .copy: step("root", pod.path("rootfs", of: app.name), "", "", "")
         }
         step("make-directory", "/tmp", String(0o1777))
         switch settings.stage1 {
         case .builtin:
-            kernelFileSystems(hidden: settings.hidesKernelPaths, sharedMemory: sharesMemory ? "\(pod.path)/shm" : nil)
+            kernelFileSystems(
+                hidden: settings.hidesKernelPaths, sharedMemory: sharesMemory ? "\(pod.path)/shm" : nil, terminals: 5 + (settings.users?.first ?? 0))
             bindings(app, of: pod, files)
             // Whoever may make devices can't use them.
             flags("/", app.readOnlyRoot ? [.noDevices, .readOnly] : .noDevices)
             step("pivot")
-            command(app.arguments, app.preStart, app.postStop, environment: app.environment)
+            command(app.arguments, app.preStart, app.postStop, environment: process.environment)
             try identity(app, limits)
         case .chroot:
             for path in ["/dev", "/proc", "/sys"] { bind(path, path, recursive: true) }
@@ -113,7 +112,7 @@ struct Plan {
             if app.readOnlyRoot { flags("/", .readOnly) }
             step("pivot")
             step("die-with-init")
-            command(app.arguments, app.preStart, app.postStop, environment: app.environment)
+            command(app.arguments, app.preStart, app.postStop, environment: process.environment)
             try identity(app, AppLimits(bounding: .own()))
         case .runc, .crun:
             guard let runtime = OCIRuntime(rawValue: settings.stage1.rawValue) else { return }
@@ -126,6 +125,13 @@ struct Plan {
             step("user", "0", "0", "0")
             step("capabilities", String(Capabilities.own().rawValue), "0", "0")
         }
+        for socket in process.sockets {
+            switch socket.source {
+            case .new(let transport): step("listen", transport, String(socket.port))
+            case .given(let file): step("socket", number(of: file))
+            }
+        }
+        if !process.sockets.isEmpty { step("socket-names", process.sockets.map(\.name).joined(separator: ":")) }
         // A runtime passes the terminal on itself.
         if settings.stage1 == .builtin || settings.stage1 == .chroot, process.hasTerminal { step("terminal") }
         for (stream, kind) in process.streams.enumerated() {
@@ -142,7 +148,7 @@ struct Plan {
         for mount in app.mounts {
             var flags: MountFlags = mount.readOnly ? [.readOnly] : []
             if !mount.hasDevices { flags.insert(.noDevices) }
-            bind(mount.source(in: pod.path), mount.path, recursive: mount.recursive, flags)
+            bind(mount.source(in: pod.path), mount.path, recursive: mount.recursive, flags, isPods: mount.isPods)
         }
     }
 
@@ -184,14 +190,16 @@ struct Plan {
 
     private mutating func flags(_ path: String, _ flags: MountFlags) { step("flags", path, String(flags.rawValue)) }
 
-    private mutating func bind(_ source: String, _ path: String, recursive: Bool = false, _ flags: MountFlags = []) {
-        step("bind", source, path, recursive ? "1" : "0", String(flags.rawValue))
+    /// - Parameter isPods: whether the source is the pod's own, and its users are to own what is in it.
+    private mutating func bind(_ source: String, _ path: String, recursive: Bool = false, _ flags: MountFlags = [], isPods: Bool = false) {
+        step("bind", source, path, recursive ? "1" : "0", isPods ? "1" : "0", String(flags.rawValue))
     }
 
     private static let sharedMemory = "mode=1777,size=65536k"
 
     /// What every Linux app may rely on (appc spec `OS-SPEC.md`), and what of the kernel it may not see or change.
-    private mutating func kernelFileSystems(hidden: Bool, sharedMemory: String?) {
+    /// - Parameter terminals: the group of the host's that terminals belong to.
+    private mutating func kernelFileSystems(hidden: Bool, sharedMemory: String?, terminals: UInt32) {
         mount("proc", "/proc", .safe)
         mount("sysfs", "/sys", hidden ? [.safe, .readOnly] : .safe)
         mount("tmpfs", "/dev", [.noSetuid], "mode=755,size=65536k")
@@ -207,7 +215,7 @@ struct Plan {
         for (name, target) in links { step("link", "/dev/\(name)", target) }
         // The devices above are mounts of their own; none that the app makes beside them works.
         flags("/dev", .noDevices)
-        mount("devpts", "/dev/pts", [.noSetuid, .noExec], "newinstance,ptmxmode=0666,mode=0620,gid=5")
+        mount("devpts", "/dev/pts", [.noSetuid, .noExec], "newinstance,ptmxmode=0666,mode=0620,gid=\(terminals)")
         if let sharedMemory { bind(sharedMemory, "/dev/shm") } else { mount("tmpfs", "/dev/shm", .safe, Self.sharedMemory) }
         mount("mqueue", "/dev/mqueue", .safe)
         guard hidden else { return }
@@ -224,6 +232,8 @@ struct Plan {
 }
 
 extension AppMount {
+    fileprivate var isPods: Bool { if case .pod = source { true } else { false } }
+
     /// Whether it is a device of the host's, or a directory of such, that the app is meant to use.
     fileprivate var hasDevices: Bool {
         guard case .host(let path) = source else { return false }

@@ -1,3 +1,4 @@
+import AppC
 import Files
 import Pod
 
@@ -48,6 +49,8 @@ public struct PodSettings: Sendable {
     public var stopTimeout = 10_000
     /// Whether paths of the kernel's that concern the host are hidden or read-only.
     public var hidesKernelPaths = true
+    /// The users of the pod's own, where root runs it.
+    public var users: PodUsers?
     /// Whether the pod's directory goes with its last process.
     public var removeAtEnd = false
 
@@ -83,6 +86,22 @@ public enum AppStream: Sendable {
     case log
 }
 
+/// A port that an app finds open when it starts (appc spec `aci.md`, `socketActivated`).
+public struct AppSocket: Sendable {
+    public enum Source: Sendable {
+        /// Made in the pod's network: `tcp` or `udp`.
+        case new(String)
+        /// Somebody's who has started us so.
+        case given(any DescriptorOwner)
+    }
+
+    public var name: String
+    public var port: UInt16
+    public var source: Source
+
+    public init(name: String, port: UInt16, source: Source) { (self.name, self.port, self.source) = (name, port, source) }
+}
+
 /// An app, ready to be started.
 public struct AppProcess: Sendable {
     public var app: PodApp
@@ -90,8 +109,13 @@ public struct AppProcess: Sendable {
     public var limits: AppLimits
     /// Standard input, output and error.
     public var streams: [AppStream]
+    /// What it finds listening, from descriptor 3 on.
+    public var sockets: [AppSocket] = []
 
     var hasTerminal: Bool { streams.contains { if case .terminal = $0 { true } else { false } } }
+
+    /// Which descriptors are whose is ours to say.
+    var environment: [NamedValue] { sockets.isEmpty ? app.environment : app.environment.filter { !$0.name.hasPrefix("LISTEN_") } }
 
     public init(_ app: PodApp, root: PodRoot, streams: [AppStream] = [.inherited, .inherited, .inherited]) {
         (self.app, self.root, self.streams) = (app, root, streams)

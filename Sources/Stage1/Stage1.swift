@@ -148,6 +148,7 @@ enum Message {
         case "terminal" where descriptors[0] >= 0: self = .terminal(OpenFile(descriptor: descriptors[0], path: "the app's terminal"))
         case "setup" where words.count > 2: self = .failure(.setup(what: words[2], code: code))
         case "overlay": self = .failure(.noOverlay(code: code))
+        case "shift" where words.count > 2: self = .failure(.notShifted(what: words[2], code: code))
         case "exec" where words.count > 2: self = .failure(.notExecuted(program: words[2], code: code))
         default: self = .unknown
         }

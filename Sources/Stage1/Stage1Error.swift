@@ -8,6 +8,8 @@ public enum Stage1Error: DiagnosedError, Equatable {
     case setup(what: String, code: Int32)
     /// Here no overlay can be mounted; a copied root works.
     case noOverlay(code: Int32)
+    /// Here files can't be shown as those of the pod's users.
+    case notShifted(what: String, code: Int32)
     /// The app's program can't be run.
     case notExecuted(program: String, code: Int32)
 
@@ -19,6 +21,10 @@ public enum Stage1Error: DiagnosedError, Equatable {
                 code == 0 ? what : "\(what): \(errorText(code))",
                 hint: Self.hint(code))
         case .noOverlay(let code): Diagnosis("can't mount an overlay for the pod: \(errorText(code))", hint: "run it with --no-overlay")
+        case .notShifted(let what, let code):
+            Diagnosis(
+                "\(what): \(errorText(code))",
+                hint: "the kernel or the file system can't (idmapped mounts, since Linux 5.12): run the pod without --private-users")
         case .notExecuted(let program, let code):
             switch code {
             case ENOENT:

@@ -10,6 +10,7 @@
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,6 +44,9 @@ struct app {
     bool terminal;
     bool dies_with_init;
     int streams[3]; /* what standard input, output and error are to be; as they are where below 0 */
+    int *sockets;   /* that it finds open from 3 on, by systemd's protocol */
+    size_t socket_count;
+    char *socket_names; /* with colons */
 };
 
 static void limit_bounding_set(uint64_t mask) {
@@ -61,8 +65,16 @@ void set_capabilities(uint64_t permitted, uint64_t inheritable) {
     if (syscall(SYS_capset, &header, data) != 0) fail("can't limit the capabilities");
 }
 
+uint64_t own_capabilities(void) {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+    if (syscall(SYS_capget, &header, data) != 0) fail("can't look at the capabilities");
+    return data[0].permitted | (uint64_t)data[1].permitted << 32;
+}
+
 /* Becomes the app's user with the app's rights. Root keeps what the app may have; of others exec leaves what is ambient. */
 static void become(const struct app *app, uid_t user, gid_t group) {
+    enter_users();
     limit_bounding_set(app->bounding);
     /* A user namespace with one user may set no groups, and has none to lose. */
     bool has_others = app->group_count > 1 || (app->group_count == 1 && app->groups[0] != group);
@@ -113,6 +125,48 @@ static void unblock_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* A socket that listens on all addresses of the pod. */
+static int listening(const char *protocol, int port) {
+    int type = strcmp(protocol, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM;
+    int on = 1, off = 0;
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    struct sockaddr_in old = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET6, type | SOCK_CLOEXEC, 0);
+    bool is_new = fd >= 0 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0;
+    /* A machine without IPv6. */
+    if (!is_new) fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && type == SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd < 0 || bind(fd, is_new ? (struct sockaddr *)&address : (struct sockaddr *)&old, is_new ? sizeof address : sizeof old) != 0 ||
+        (type == SOCK_STREAM && listen(fd, SOMAXCONN) != 0))
+        fail("can't listen on port %d (%s) for the app", port, protocol);
+    return fd;
+}
+
+static void add_socket(struct app *app, int fd) {
+    app->sockets = realloc(app->sockets, (app->socket_count + 1) * sizeof *app->sockets);
+    if (app->sockets == NULL) fail("can't read the plan");
+    /* Out of the way: numbers below are closed as ours. */
+    app->sockets[app->socket_count] = fcntl(fd, F_DUPFD_CLOEXEC, 64);
+    if (app->sockets[app->socket_count++] < 0) fail("can't hand over sockets");
+    close(fd);
+}
+
+/* By systemd's protocol (sd_listen_fds(3), appc spec aci.md, socketActivated): descriptors from 3 on, and whose they are. */
+static void hand_over_sockets(struct app *app) {
+    size_t count = 0;
+    while (app->environment[count] != NULL) count++;
+    char **environment = calloc(count + 4, sizeof *environment);
+    if (environment == NULL) fail("can't hand over sockets");
+    memcpy(environment, app->environment, count * sizeof *environment);
+    if (asprintf(&environment[count], "LISTEN_PID=%d", (int)getpid()) < 0 || asprintf(&environment[count + 1], "LISTEN_FDS=%zu", app->socket_count) < 0 ||
+        asprintf(&environment[count + 2], "LISTEN_FDNAMES=%s", app->socket_names) < 0)
+        fail("can't hand over sockets");
+    app->environment = environment;
+    move_report();
+    for (size_t index = 0; index < app->socket_count; index++)
+        if (dup2(app->sockets[index], 3 + (int)index) < 0) fail("can't hand over sockets");
+}
+
 static _Noreturn void execute(const struct app *app, char **arguments, uid_t user, gid_t group) {
     become(app, user, group);
     /* Where the kernel doesn't end a pod with its process 1, this does. */
@@ -140,6 +194,7 @@ static pid_t post_stop(const struct app *app, int end) {
     pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
     if (pid < 0) fail("can't start a process");
     if (pid > 0) return pid;
+    enter_users();
     /* Other apps' ends must not stay open here. */
     if (dup3(end, 3, O_CLOEXEC) < 0 && errno != EINVAL) _exit(EXIT_SETUP);
     if (syscall(SYS_close_range, 4, ~0U, 0) != 0) _exit(EXIT_SETUP);
@@ -208,6 +263,13 @@ static bool app_step(const char *step, struct plan *plan, struct app *app) {
         app->terminal = true;
     } else if (strcmp(step, "die-with-init") == 0) {
         app->dies_with_init = true;
+    } else if (strcmp(step, "listen") == 0) {
+        const char *protocol = plan_need(plan);
+        add_socket(app, listening(protocol, (int)plan_number(plan)));
+    } else if (strcmp(step, "socket") == 0) {
+        add_socket(app, (int)plan_number(plan));
+    } else if (strcmp(step, "socket-names") == 0) {
+        app->socket_names = plan_need(plan);
     } else if (strcmp(step, "stream") == 0) {
         int stream = (int)plan_number(plan);
         if (stream >= 0 && stream < 3) app->streams[stream] = (int)plan_number(plan);
@@ -256,6 +318,7 @@ _Noreturn void app(const char *name, struct plan section, struct rendezvous rend
     while (read(rendezvous.go, &byte, 1) < 0 && errno == EINTR) continue;
     tell_start(name, channels.events);
     if (app.pre_start != NULL) pre_start(&app);
+    if (app.socket_count > 0) hand_over_sockets(&app);
     execute(&app, app.arguments, app.user, app.group);
 }
 

@@ -1,6 +1,7 @@
 #include "stage1.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,12 +9,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static int report_fd = REPORT_FD;
+
+void move_report(void) {
+    int copy = fcntl(report_fd, F_DUPFD_CLOEXEC, 64);
+    if (copy < 0) fail("can't hand over sockets");
+    report_fd = copy;
+}
+
 /* A failure is one message: kind, errno and words, each ending with a zero byte. */
 static void report(const char *kind, int code, const char *format, va_list arguments) {
     char message[1024];
     int used = snprintf(message, sizeof message, "%s%c%d%c", kind, 0, code, 0);
     vsnprintf(message + used, sizeof message - (size_t)used, format, arguments);
-    send(REPORT_FD, message, (size_t)used + strlen(message + used) + 1, MSG_NOSIGNAL);
+    send(report_fd, message, (size_t)used + strlen(message + used) + 1, MSG_NOSIGNAL);
 }
 
 _Noreturn void fail(const char *format, ...) {
@@ -46,5 +55,5 @@ void report_terminal(int master) {
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(header), &master, sizeof master);
-    if (sendmsg(REPORT_FD, &message, MSG_NOSIGNAL) < 0) fail("can't hand over the terminal");
+    if (sendmsg(report_fd, &message, MSG_NOSIGNAL) < 0) fail("can't hand over the terminal");
 }

@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,6 +20,9 @@
 #include <unistd.h>
 
 static int root = -1;
+/* The user namespace whose users own the pod's files, as numbers that begin here; none where it is below 0. */
+static int users = -1;
+static uid_t first_user;
 
 static int open_inside(int directory, const char *path, uint64_t flags, uint64_t resolve) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
@@ -66,10 +71,51 @@ static void make_directory(const char *path, mode_t mode) {
     close(parent);
 }
 
-/* The root is a rendered tree below a layer of the pod's own or, without overlay options, a directory of the pod's own. */
-static void step_root(const char *path, const char *overlay) {
-    if (overlay[0] != 0) {
-        if (mount("overlay", path, "overlay", 0, overlay) != 0) fail_as("overlay", EXIT_SETUP, "can't mount an overlay for the pod");
+/* From here on what this process makes is the pod's, whose root has another number outside. All rights stay. */
+static void step_users(int namespace, uid_t first) {
+    users = namespace;
+    first_user = first;
+    setfsgid(first);
+    setfsuid(first);
+    set_capabilities(own_capabilities(), 0);
+}
+
+/* A mount of a directory, nowhere yet, in which files show as the pod's users' that belong to those of the same number outside. */
+static int shifted(const char *path) {
+    int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)users};
+    if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
+        fail_as("shift", EXIT_SETUP, "can't show %s to the pod's users", path);
+    return tree;
+}
+
+static void mount_shifted(const char *source, int target) {
+    int tree = shifted(source);
+    if (syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) fail("can't mount %s", source);
+    close(tree);
+}
+
+/* The root is a rendered tree below a layer of the pod's own or, without a tree, a directory of the pod's own.
+ * layer: the directory that has the layer, and the one that the kernel works in. */
+static void step_root(const char *path, const char *tree, const char *layer, const char *more) {
+    if (tree[0] != 0) {
+        char options[3 * PATH_MAX], lower[32], upper[32];
+        int trees[2] = {-1, -1};
+        if (users >= 0) {
+            for (int index = 0; index < 2; index++) {
+                trees[index] = shifted(index == 0 ? tree : layer);
+                snprintf(index == 0 ? lower : upper, sizeof lower, "/proc/self/fd/%d", trees[index]);
+            }
+            tree = lower;
+            layer = upper;
+        }
+        snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work%s", tree, layer, layer, more);
+        if (mount("overlay", path, "overlay", 0, options) != 0) fail_as("overlay", EXIT_SETUP, "can't mount an overlay for the pod");
+        for (int index = 0; index < 2; index++) close(trees[index]);
+    } else if (users >= 0) {
+        int target = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        mount_shifted(path, target);
+        close(target);
     } else if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) != 0) {
         fail("can't mount the pod's root");
     }
@@ -151,14 +197,17 @@ static int mount_point(const char *source, const char *path) {
     return target;
 }
 
-/* Something of the host's at a path of the app's. */
+/* Something of the host's, or the pod's own, at a path of the app's. */
 static void step_bind(struct plan *plan) {
     const char *source = plan_need(plan);
     const char *path = plan_need(plan);
     bool recursive = plan_number(plan) != 0;
+    bool is_pods = plan_number(plan) != 0;
     unsigned long flags = (unsigned long)plan_number(plan);
     int target = mount_point(source, path);
-    if (mount_on(target, source, -1, NULL, MS_BIND | (recursive ? MS_REC : 0), NULL) != 0) fail("can't mount %s on %s", source, path);
+    if (is_pods && users >= 0)
+        mount_shifted(source, target);
+    else if (mount_on(target, source, -1, NULL, MS_BIND | (recursive ? MS_REC : 0), NULL) != 0) fail("can't mount %s on %s", source, path);
     close(target);
     if (flags == 0) return;
     target = open_inside(root, path, O_PATH, 0);
@@ -255,8 +304,11 @@ static void step_proc(void) {
 
 bool root_step(const char *step, struct plan *plan) {
     if (strcmp(step, "root") == 0) {
-        const char *path = plan_need(plan);
-        step_root(path, plan_need(plan));
+        const char *path = plan_need(plan), *tree = plan_need(plan), *layer = plan_need(plan);
+        step_root(path, tree, layer, plan_need(plan));
+    } else if (strcmp(step, "users") == 0) {
+        int namespace = (int)plan_number(plan);
+        step_users(namespace, (uid_t)plan_number(plan));
     } else if (strcmp(step, "mount") == 0) {
         step_mount(plan);
     } else if (strcmp(step, "bind") == 0) {
@@ -290,6 +342,12 @@ bool root_step(const char *step, struct plan *plan) {
     return true;
 }
 
+void enter_users(void) {
+    if (users < 0) return;
+    if (setns(users, CLONE_NEWUSER) != 0) fail("can't enter the pod's user namespace");
+    users = -1;
+}
+
 /* A terminal in the pod's own devpts, which is /dev/console too. d2a gets the master side. */
 int root_terminal(uid_t owner) {
     int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -299,7 +357,7 @@ int root_terminal(uid_t owner) {
     int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     char path[32];
     snprintf(path, sizeof path, "/dev/pts/%u", number);
-    if (slave < 0 || fchown(slave, owner, (gid_t)-1) != 0) fail("can't make a terminal");
+    if (slave < 0 || fchown(slave, first_user + owner, (gid_t)-1) != 0) fail("can't make a terminal");
     if (mount(path, "/dev/console", NULL, MS_BIND, NULL) != 0) fail("can't mount the terminal on /dev/console");
     report_terminal(master);
     close(master);

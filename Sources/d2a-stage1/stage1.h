@@ -71,6 +71,11 @@ _Noreturn void app(const char *name, struct plan section, struct rendezvous rend
 /* Does one step of a root's; false where it is not one. */
 bool root_step(const char *step, struct plan *plan);
 int root_terminal(uid_t owner);
+/* Enters the user namespace that the step `users` named, if one did and this process isn't there: with all rights in there, and none
+ * outside. */
+void enter_users(void);
+/* Makes a user namespace and holds it until descriptor 3, a socket, is closed at its other end. */
+int hold_users(void);
 /* Moves this process from the host's files to an empty root. */
 void leave_host(void);
 
@@ -79,6 +84,9 @@ int enter(struct plan *plan);
 
 void join_cgroup(int procs);
 void set_capabilities(uint64_t permitted, uint64_t inheritable);
+uint64_t own_capabilities(void);
+/* The report goes on, by a descriptor that is in nobody's way. */
+void move_report(void);
 void remove_tree(int parent, const char *name);
 void name_process(const char *name);
 

@@ -187,6 +187,7 @@ struct RuntimeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The local domain in resolv.conf.", valueName: "domain")) var dnsDomain: String?
     @Option(help: ArgumentHelp("Add a line to the apps' /etc/hosts, or give them the host's. May be repeated.", valueName: "ip=name|host")) var hostsEntry:
         [String] = []
+    @Flag(help: "Give the pod users of its own: its root is nobody outside.") var privateUsers = false
     @Flag(help: "Refuse to run where an isolator can't be enforced.") var strict = false
     @Option(help: ArgumentHelp("The pod's host name.", valueName: "name")) var hostname: String?
     @Option(help: ArgumentHelp("Whether the pod has an IPC namespace of its own: auto, private or parent. (default: auto)", valueName: "mode")) var ipc:
@@ -208,7 +209,7 @@ struct RuntimeOptions: ParsableArguments {
 
     enum IPCMode: String, ExpressibleByArgument, CaseIterable { case auto, `private`, parent }
 
-    static let switches: Set<String> = ["interactive", "rm", "mds-register", "strict"]
+    static let switches: Set<String> = ["interactive", "rm", "mds-register", "strict", "private-users"]
 }
 
 extension Stage1Kind: ExpressibleByArgument {}

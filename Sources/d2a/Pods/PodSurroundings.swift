@@ -69,7 +69,7 @@ struct PodSurroundings {
         for name in all { complain("d2a: warning: the isolator \(printable(name)) is not enforced\n") }
     }
 
-    func settings(_ pod: PodDirectory) throws -> PodSettings {
+    func settings(_ pod: PodDirectory, in data: Directory) throws -> PodSettings {
         var settings = PodSettings(hostname: options.hostname ?? "d2a-\(pod.uuid.prefix(8))")
         settings.stage1 = options.stage1 ?? .builtin
         settings.hostIPC = options.ipc == .parent
@@ -77,7 +77,18 @@ struct PodSurroundings {
         settings.removeAtEnd = options.remove && options.statusFd == nil
         settings.stopTimeout = options.stopTimeout * 1000
         settings.cgroups = groups.joined
+        // Who isn't root has nothing but such users.
+        if options.privateUsers, !UserNamespace.isCurrent {
+            let first = PodUsers.free(taken: Set(PodDirectory.all(in: data).compactMap { $0.number("users").map { UInt32($0) } }))
+            try pod.directory.file("users", O_WRONLY | O_CREAT | O_TRUNC).write("\(first)\n")
+            settings.users = try PodUsers(first: first)
+        }
         settings.parameters = isolation.sysctl.filter { choice != .host || !$0.key.hasPrefix("net.") }
+        // The network isn't those users', who could use neither its lower ports nor ping.
+        if settings.users != nil, choice != .host {
+            settings.parameters =
+                [(key: "net.ipv4.ip_unprivileged_port_start", value: "0"), (key: "net.ipv4.ping_group_range", value: "0 2147483647")] + settings.parameters
+        }
         settings.network =
             switch choice {
             case .host: .host
@@ -144,6 +155,7 @@ extension RuntimeOptions {
         let choice = try net.map { try NetworkChoice(argument: $0) } ?? (ports && stage1 != .chroot ? .default : .host)
         if ports, choice == .host || choice == .none { throw NetworkError.noForwarding(network: choice == .host ? "host" : "none") }
         if stage1 == .chroot, choice != .host { throw ValidationError("--stage1=chroot has the host's network only") }
+        if privateUsers, !isBuiltin { throw ValidationError("--private-users is for the built-in stage1") }
         if mdsRegister, choice == .none { throw ValidationError("--mds-register needs a network: the pod has none (--net=none)") }
         return choice
     }

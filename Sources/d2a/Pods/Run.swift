@@ -122,6 +122,7 @@ enum PodCommand {
         var surroundings = try PodSurroundings(pod, manifest, apps, options)
         defer { surroundings.remove() }
         let metadata = options.mdsRegister ? try pod.registerMetadata(network: surroundings.networks?.namespace) : nil
+        var sockets = ActivatedSockets()
         let processes = try zip(items, images).enumerated().map { index, app in
             let (item, image) = app
             let streams = StreamModes(of: item).streams(isAlone: items.count == 1, interactive: options.interactive)
@@ -131,11 +132,12 @@ enum PodCommand {
                 item, of: manifest, image: image, root: root, terminal: streams.hasTerminal ? terminalKind() : nil,
                 metadata: metadata)
             var process = AppProcess(app, root: tree.map { .overlay(tree: $0) } ?? .copy, streams: streams)
+            process.sockets = try sockets.take(item, apps[index].ports ?? [], manifest, options)
             process.limits = try surroundings.limits(ofApp: index, named: item.name, filters: store.root)
             return process
         }
         try surroundings.tellUnenforced()
-        return try Stage1(data: store.root, pod: pod, apps: processes, settings: surroundings.settings(pod)).run()
+        return try Stage1(data: store.root, pod: pod, apps: processes, settings: surroundings.settings(pod, in: store.root)).run()
     }
 
     /// The kind of the person's terminal, where it is a name and nothing else.
