@@ -31,7 +31,9 @@ public struct Entry {
         var limits = limits
         // Anyone but root has no rights before the entry, and all of them behind it.
         if geteuid() == 0 { limits.bounding = limits.bounding.intersection(.own()) }
-        plan = try Plan(entering: process, namespaces: Self.namespaces(of: pid), arguments: arguments, environment: environment, limits: limits)
+        plan = try Plan(
+            entering: process, namespaces: Self.namespaces(of: pid), arguments: arguments, environment: environment, terminal: terminal != nil,
+            limits: limits)
     }
 
     /// The namespaces of a process in which this one isn't, as flags of setns(2): entering one's own needs rights over it.
@@ -47,18 +49,14 @@ public struct Entry {
         }
     }
 
-    /// Runs the program as root in `/`, and waits for it. d2a itself never enters: a pod could reach its file (CVE-2019-5736).
+    /// Runs the program as root in `/`, and waits for it: signals to this process reach it, and its terminal this one's. d2a itself never enters: a pod could reach its file (CVE-2019-5736).
     /// - Returns: its exit code, or 128 and the signal that ended it.
     /// - Throws: ``Stage1Error``, `SubprocessError`, `FileError`.
     public func run() throws -> Int32 {
-        // ^C is for the program.
-        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
+        let signals = SignalQueue()
         let nothing = try OpenFile.open("/dev/null")
         let (child, report) = try Stage1.launch("enter", plan, data: nothing, directory: nothing)
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0, errno == EINTR {}
-        if case .failure(let error) = Message(from: report) { throw error }
-        return exitCode(status)
+        return try Stage1.supervise(child, report, signals)
     }
 }
 

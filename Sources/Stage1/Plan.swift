@@ -71,9 +71,10 @@ struct Plan {
     /// - Parameters:
     ///   - process: a pidfd of the app that it joins.
     ///   - namespaces: which of that process's it enters, as flags of setns(2).
-    init(entering process: any DescriptorOwner, namespaces: Int, arguments: [String], environment: [NamedValue], limits: AppLimits) throws {
+    init(entering process: any DescriptorOwner, namespaces: Int, arguments: [String], environment: [NamedValue], terminal: Bool, limits: AppLimits) throws {
         step("enter", number(of: process), String(namespaces))
         command(arguments, nil, nil, environment: environment)
+        if terminal { step("terminal") }
         step("directory", "/")
         step("user", "0", "0", "0")
         try self.limits(limits)

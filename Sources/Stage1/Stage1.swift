@@ -51,7 +51,7 @@ public struct Stage1 {
     public func run() throws -> Int32 {
         let signals = SignalQueue()
         let (keeper, report) = try Self.launch(String(getpid()), plan, data: data, directory: pod.directory)
-        return try supervise(keeper, report, signals)
+        return try Self.supervise(keeper, report, signals)
     }
 
     /// Starts d2a-stage1.
@@ -83,7 +83,8 @@ public struct Stage1 {
         return copy
     }
 
-    private func supervise(_ keeper: pid_t, _ report: OpenFile, _ signals: SignalQueue) throws -> Int32 {
+    /// Waits for the end of a process of d2a-stage1; signals to this process reach it, and its terminal this one's.
+    static func supervise(_ keeper: pid_t, _ report: OpenFile, _ signals: SignalQueue) throws -> Int32 {
         var terminal: Terminal?
         var failure: Stage1Error?
         var reportOpen = true
@@ -91,7 +92,9 @@ public struct Stage1 {
 
         func receive() -> Bool {
             switch Message(from: report) {
-            case .terminal(let master): terminal = Terminal(master: master)
+            case .terminal(let master):
+                terminal = Terminal(master: master)
+                signals.add(SIGTSTP)
             case .failure(let error): failure = failure ?? error
             case .unknown: break
             case .end: reportOpen = false
@@ -113,6 +116,7 @@ public struct Stage1 {
                 switch number {
                 case SIGCHLD: break
                 case SIGWINCH where terminal != nil: terminal?.resize()
+                case SIGTSTP: terminal?.suspend()
                 default: kill(keeper, number)
                 }
             }
@@ -156,12 +160,12 @@ enum Message {
 }
 
 /// Signals to this process as something to wait for, in place of handlers. They are the app's to handle while this lives.
-private final class SignalQueue {
+final class SignalQueue {
     let descriptor: Int32
     private var before = sigset_t()
+    private var set = sigset_t()
 
     init() {
-        var set = sigset_t()
         sigemptyset(&set)
         // SIGTSTP stays: ^Z stops this process and leaves the pod running.
         for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH, SIGCHLD] { sigaddset(&set, number) }
@@ -169,6 +173,12 @@ private final class SignalQueue {
         for number in Int32(34)..<64 { sigaddset(&set, number) }
         sigprocmask(SIG_BLOCK, &set, &before)
         descriptor = signalfd(-1, &set, 0o2000000 | O_NONBLOCK)  // SFD_CLOEXEC
+    }
+
+    func add(_ number: Int32) {
+        sigaddset(&set, number)
+        sigprocmask(SIG_BLOCK, &set, nil)
+        signalfd(descriptor, &set, 0)
     }
 
     func next() -> Int32? {

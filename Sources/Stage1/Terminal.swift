@@ -17,11 +17,22 @@ final class Terminal {
     init(master: OpenFile) {
         self.master = master
         tcgetattr(STDIN_FILENO, &modes)
+        setNonblocking(master.descriptor)
+        take()
+    }
+
+    private func take() {
         var raw = modes
         cfmakeraw(&raw)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &raw)
-        setNonblocking(master.descriptor)
         resize()
+    }
+
+    /// Stops this process, as a shell wants it whose terminal it has, until it is to go on.
+    func suspend() {
+        restore()
+        kill(getpid(), SIGSTOP)
+        take()
     }
 
     deinit { restore() }
@@ -70,7 +81,14 @@ final class Terminal {
         var rest = bytes
         while !rest.isEmpty {
             let count = rest.withUnsafeBufferPointer { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-            if count >= 0 { rest = rest.dropFirst(count) } else if errno != EINTR { throw FileError("write to", "the terminal") }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EIO || errno == EPIPE {
+                // The person's terminal is gone; what becomes of the app is its own to decide.
+                return
+            } else if errno != EINTR {
+                throw FileError("write to", "the terminal")
+            }
         }
     }
 

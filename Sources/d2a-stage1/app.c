@@ -336,14 +336,28 @@ int enter(struct plan *plan) {
     }
     enter_directory(app.directory);
     if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("can't close our files");
+    /* The terminal of whoever calls is not the program's: ^C reaches it by d2a, which passes signals on. */
+    setsid();
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    unsigned number;
+    int terminal = app.terminal ? new_terminal(app.user, &number) : -1;
     pid_t child = fork();
     if (child < 0) fail("can't start a process");
-    if (child == 0) execute(&app, app.arguments, app.user, app.group);
+    if (child == 0) {
+        setsid();
+        if (terminal >= 0) take_terminal(terminal);
+        execute(&app, app.arguments, app.user, app.group);
+    }
     close(REPORT_FD);
-    /* The terminal's ^C is for the program. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
+    if (terminal >= 0) close(terminal);
+    /* A reader of its output must see the end when it closes it, not when we do. */
+    for (int fd = 0; fd < 3; fd++) close(fd);
     int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    while (waitpid(child, &status, WNOHANG) != child) {
+        int got = sigwaitinfo(&all, NULL);
+        if (got > 0 && got != SIGCHLD) kill(child, got);
+    }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }

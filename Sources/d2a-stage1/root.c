@@ -348,18 +348,23 @@ void enter_users(void) {
     users = -1;
 }
 
-/* A terminal in the pod's own devpts, which is /dev/console too. d2a gets the master side. */
-int root_terminal(uid_t owner) {
+/* A terminal in the pod's own devpts. d2a gets the master side. */
+int new_terminal(uid_t owner, unsigned *number) {
     int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
     int unlock = 0;
-    unsigned number;
-    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) != 0 || ioctl(master, TIOCGPTN, &number) != 0) fail("can't make a terminal");
+    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) != 0 || ioctl(master, TIOCGPTN, number) != 0) fail("can't make a terminal");
     int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    char path[32];
-    snprintf(path, sizeof path, "/dev/pts/%u", number);
     if (slave < 0 || fchown(slave, first_user + owner, (gid_t)-1) != 0) fail("can't make a terminal");
-    if (mount(path, "/dev/console", NULL, MS_BIND, NULL) != 0) fail("can't mount the terminal on /dev/console");
     report_terminal(master);
     close(master);
+    return slave;
+}
+
+int root_terminal(uid_t owner) {
+    unsigned number;
+    char path[32];
+    int slave = new_terminal(owner, &number);
+    snprintf(path, sizeof path, "/dev/pts/%u", number);
+    if (mount(path, "/dev/console", NULL, MS_BIND, NULL) != 0) fail("can't mount the terminal on /dev/console");
     return slave;
 }

@@ -70,6 +70,8 @@ _Noreturn void app(const char *name, struct plan section, struct rendezvous rend
 
 /* Does one step of a root's; false where it is not one. */
 bool root_step(const char *step, struct plan *plan);
+int new_terminal(uid_t owner, unsigned *number);
+/* One that is /dev/console too. */
 int root_terminal(uid_t owner);
 /* Enters the user namespace that the step `users` named, if one did and this process isn't there: with all rights in there, and none
  * outside. */

@@ -84,6 +84,9 @@ final class Place {
         try Lab.run(program, arguments, in: path, environment: environment, input: input)
     }
 
+    @discardableResult
+    func run(words: [String]) throws -> Outcome { try Lab.run(words[0], Array(words.dropFirst()), in: path, environment: environment) }
+
     /// A line of shell, with our programs on PATH.
     @discardableResult
     func shell(_ line: String) throws -> Outcome {

@@ -13,7 +13,8 @@ struct Enter: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a program in a pod that runs.",
         discussion: """
-            It is run as root, with the environment and the capabilities of the app, and in the app's root. The exit status is the program's.
+            It is run as root, with the environment and the capabilities of the app, in the app's root, and on a terminal of the pod's where \
+            there is one here. The exit status is the program's.
             """)
 
     @OptionGroup var global: GlobalOptions
@@ -36,7 +37,8 @@ struct Enter: ParsableCommand {
         if words.first == "--" { words.removeFirst() }
         if words.isEmpty { words = ["/bin/sh"] }
         let entry = try Entry(
-            pod, app: item.name, arguments: words, terminal: isatty(STDIN_FILENO) == 1 ? PodCommand.terminalKind() : nil, limits: limits)
+            pod, app: item.name, arguments: words, terminal: isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 ? PodCommand.terminalKind() : nil,
+            limits: limits)
         do {
             let code = try entry.run()
             if code != 0 { throw ExitCode(code) }
