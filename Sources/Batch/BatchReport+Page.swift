@@ -5,9 +5,7 @@ extension BatchReport {
     /// One page that needs no other file, with pictures.
     public var html: String {
         var page = Page(title: "Batch of \(totals.images) images")
-        page.add(
-            .element("h1", [], "Batch of \(totals.images) images"),
-            .element("p", [("class", "soft")], text.split(separator: "\n").dropFirst().prefix(2).joined(separator: ". ")))
+        page.add(.element("h1", [], "Batch of \(totals.images) images"))
         page.add(.element("div", [("class", "cards"), ("id", "summary")], cards))
         if !failures.isEmpty || totals.unfinished > 0 { page.section("failures", "What failed, by cause", failurePictures) }
         if totals.seconds > 0 { page.section("time", "Time", timePictures) }
@@ -29,11 +27,11 @@ extension BatchReport {
                 [.element("span", [("class", "number \(style)")], number), .element("span", [("class", "soft")], words)])
         }
         return [
-            card("done", "\(totals.done)", "converted", "same"), card("skipped", "\(totals.skipped)", "unchanged since the last run", "idle"),
+            card("done", "\(totals.done)", "converted", "same"), card("skipped", "\(totals.skipped)", "unchanged", "idle"),
             card("failed", "\(totals.failed)", "failed", totals.failed > 0 ? "different" : "idle"),
             card("unfinished", "\(totals.unfinished)", "unfinished", totals.unfinished > 0 ? "incomplete" : "idle"),
             card("before", readableSize(totals.sizeBefore), "layers of all images"), card("distinct", readableSize(totals.sizeDistinct), "of them distinct"),
-            card("after", readableSize(totals.sizeAfter), "ACIs"), card("seconds", Self.seconds(Self.milliseconds(totals.seconds)), "of work, on all workers"),
+            card("after", readableSize(totals.sizeAfter), "ACIs"), card("seconds", Self.seconds(Self.milliseconds(totals.seconds)), "of work, of all workers"),
         ]
     }
 
@@ -107,13 +105,14 @@ extension BatchReport {
     private static func short(_ digest: String) -> String { String((digest.split(separator: ":").last ?? "").prefix(12)) }
 
     private var table: Markup {
-        let columns: [Table.Column] = [
-            .init("Image", style: "mono"), .init("Platform", isFilter: images.contains { $0.platform != nil }), .init("What became of it", isFilter: true),
-            .init("Seconds", style: "number"), .init("Layers", style: "number"), .init("Bytes before", style: "number"), .init("Bytes after", style: "number"),
-            .init("ACI", style: "mono"),
-        ]
+        // What no image has, or has not yet, needs no column.
+        let hasPlatforms = images.contains { $0.platform != nil }
+        let columns: [Table.Column] =
+            [.init("Image", style: "mono")] + (hasPlatforms ? [.init("Platform", isFilter: true)] : []) + [
+                .init("Outcome", isFilter: true), .init("Seconds", style: "number"), .init("Layers", style: "number"), .init("Before", style: "number"),
+                .init("Its own", style: "number"), .init("After", style: "number"), .init("ACI", style: "mono"),
+            ]
         let rows = images.map { image -> Table.Row in
-            func text<T>(_ value: T?) -> String { value.map { "\($0)" } ?? "" }
             let outcome =
                 switch image.outcome {
                 case .done: "converted"
@@ -121,11 +120,12 @@ extension BatchReport {
                 case .failed: "failed: \(image.cause?.rawValue ?? "")"
                 case .unfinished: "unfinished"
                 }
+            func size(_ bytes: Int?) -> String { bytes.map(readableSize) ?? "" }
             return Table.Row(
-                [
-                    image.reference, image.platform ?? "", outcome, image.outcome == .done ? "\(image.seconds)" : "", text(image.layers),
-                    text(image.sizeBefore),
-                    text(image.sizeAfter), image.output ?? "",
+                [image.reference] + (hasPlatforms ? [image.platform ?? ""] : []) + [
+                    outcome, image.outcome == .done ? Self.seconds(Self.milliseconds(image.seconds)) : "", image.layers.map(String.init) ?? "",
+                    size(image.sizeBefore),
+                    size(image.sizeOwn), size(image.sizeAfter), image.output ?? "",
                 ], style: image.outcome == .failed ? "differs" : "")
         }
         return Table("all-images", columns, rows).markup
