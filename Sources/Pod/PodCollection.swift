@@ -7,6 +7,8 @@ public struct PodCollection: Sendable {
     public var gracePeriod: Int
     /// Seconds for which a pod is kept that was prepared and never ran.
     public var expirePrepared: Int
+    /// Pods are marked, and left to a later collection.
+    public var marksOnly = false
 
     public init(gracePeriod: Int, expirePrepared: Int) { (self.gracePeriod, self.expirePrepared) = (gracePeriod, expirePrepared) }
 
@@ -17,7 +19,7 @@ public struct PodCollection: Sendable {
     public func run(in data: Directory, now: Int, release: (PodDirectory) throws -> Void) -> [String] {
         let embryos = (try? data.directory("pods/embryo").names()) ?? []
         let pods = PodDirectory.all(in: data) + embryos.compactMap { try? PodDirectory($0, in: .embryo, of: data) }
-        return pods.compactMap { pod in isDue(pod, now) && (try? pod.discard(release)) == true ? pod.uuid : nil }
+        return pods.compactMap { pod in isDue(pod, now) && (try? marksOnly ? pod.mark() != nil : pod.discard(release)) == true ? pod.uuid : nil }
     }
 
     private func isDue(_ pod: PodDirectory, _ now: Int) -> Bool {
@@ -42,10 +44,17 @@ extension PodDirectory {
     public func discard(_ release: (PodDirectory) throws -> Void) throws -> Bool {
         guard try lock() else { return false }
         try release(self)
-        var pod = self
-        let next: PodPhase? = phase == .run ? .exitedGarbage : [.prepare, .prepared].contains(phase) ? .garbage : nil
-        if let next { try pod.move(to: next) }
-        try pod.remove()
+        try (mark() ?? self).remove()
         return true
+    }
+
+    /// Moves a pod that nobody holds to those that are to be removed.
+    /// - Returns: nil where somebody holds it, or it is there already.
+    func mark() throws(FileError) -> PodDirectory? {
+        let next: PodPhase? = phase == .run ? .exitedGarbage : [.prepare, .prepared].contains(phase) ? .garbage : nil
+        guard let next, try lock() else { return nil }
+        var pod = self
+        try pod.move(to: next)
+        return pod
     }
 }

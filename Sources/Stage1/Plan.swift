@@ -37,6 +37,7 @@ struct Plan {
         throws
     {
         step(pod.path, settings.removeAtEnd ? "1" : "0", settings.stage1 == .chroot ? "1" : "0")
+        list("logs", apps.filter { $0.streams.contains { if case .log = $0 { true } else { false } } }.map(\.app.name))
         for group in settings.cgroups { step("cgroup", number(of: group)) }
         var namespaces = ["mnt"]
         if settings.stage1 != .chroot { namespaces.append("uts") }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,6 +21,9 @@
 
 /* Sent by the kernel when d2a is gone, however it went. d2a itself never sends it. */
 #define PARENT_GONE SIGRTMAX
+
+/* Bytes of a log from which on its older half goes. */
+#define LOG_BOUND (64l << 20)
 
 static void silence(void) {
     /* A reader of the app's output must see its end when the app closes it, not when we do. */
@@ -83,12 +87,29 @@ static void pass_on(int signals, pid_t child) {
             kill(child, (int)info.ssi_signo);
 }
 
+/* A log keeps its last part, so that no app fills the disk with it. What is written meanwhile is written at its end. */
+static void bound_logs(char **apps) {
+    for (; *apps != NULL; apps++) {
+        char name[300];
+        snprintf(name, sizeof name, "apps/%s/log", *apps);
+        struct stat status;
+        int log = openat(LOCK_FD, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (log < 0) continue;
+        if (fstat(log, &status) == 0 && status.st_size > LOG_BOUND && fallocate(log, FALLOC_FL_COLLAPSE_RANGE, 0, (status.st_size - LOG_BOUND / 2) & ~((1 << 20) - 1)) != 0)
+            /* Where the file system can't cut, it can forget. */
+            fallocate(log, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (status.st_size - LOG_BOUND / 2) & ~((1 << 20) - 1));
+        close(log);
+    }
+}
+
 /* Passes signals on and writes down what happens, until process 1 of the pod has ended. */
-static int watch(pid_t child, int signals, int events, int ready) {
+static int watch(pid_t child, int signals, int events, int ready, char **logs) {
     struct pollfd waiting[] = {{signals, POLLIN, 0}, {events, POLLIN, 0}, {ready, POLLIN, 0}};
     int status = 0;
     while (waitpid(child, &status, WNOHANG) == 0) {
-        if (poll(waiting, 3, -1) < 0) continue;
+        int count = poll(waiting, 3, logs[0] != NULL ? 1000 : -1);
+        bound_logs(logs);
+        if (count < 0) continue;
         if (waiting[0].revents != 0) pass_on(signals, child);
         if (waiting[1].revents != 0 && !note_event(events)) waiting[1].fd = -1;
         if (waiting[2].revents != 0) {
@@ -96,6 +117,7 @@ static int watch(pid_t child, int signals, int events, int ready) {
             note("ready", 1);
         }
     }
+    bound_logs(logs);
     while (note_event(events)) continue;
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -126,6 +148,8 @@ int keeper(struct plan *plan, pid_t parent) {
     const char *pod = plan_need(plan);
     bool remove = plan_number(plan) != 0;
     bool sees_host = plan_number(plan) != 0;
+    plan_need(plan);
+    char **logs = plan_list(plan);
 
     /* Paths of the plan are relative to it. A new mount namespace takes the working directory along, but no descriptor. */
     if (fchdir(DATA_FD) != 0) fail("can't enter the data directory");
@@ -152,7 +176,7 @@ int keeper(struct plan *plan, pid_t parent) {
     silence();
     note("pid", child);
     if (getppid() != parent) kill(child, SIGKILL);
-    int code = watch(child, signals, events[0], ready[0]);
+    int code = watch(child, signals, events[0], ready[0], logs);
     remove_control_groups();
     /* Networks are d2a's to undo, and what tells of them stays until they are. */
     if (remove && faccessat(LOCK_FD, "net-info.json", F_OK, 0) != 0)

@@ -58,6 +58,8 @@ struct D2A: ParsableCommand {
             var command = Prepare()
             command.words = Array(words.dropFirst())
             return command
+        // Their value may be left out.
+        case "status": return try parseAsRoot(words.map { ["--wait", "--wait-ready"].contains($0) ? $0 + "=true" : $0 })
         default: return try parseAsRoot(words)
         }
     }

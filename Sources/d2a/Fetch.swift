@@ -118,7 +118,7 @@ struct FetchOptions: ParsableArguments {
     var insecureSkipVerify: Bool { source.insecureSkipVerify }
     var insecureAllowHttp: Bool { source.insecureAllowHttp }
 
-    var insecure: InsecureOptions { insecureOptions ?? environmentVariable("D2A_INSECURE_OPTIONS").flatMap(InsecureOptions.init(argument:)) ?? [] }
+    var insecure: InsecureOptions { insecureOptions ?? .environment }
 
     var trustsKeysFromHTTPS: Bool { trustKeysFromHttps || environmentVariable("D2A_TRUST_KEYS_FROM_HTTPS") != nil }
 

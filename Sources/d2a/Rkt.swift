@@ -39,7 +39,7 @@ enum Rkt {
         "debug": .variableSwitch(nil),
         "no-store": .replaced("--pull-policy=update"), "store-only": .replaced("--pull-policy=never"), "net": .alone("default"), "pretty-print": .alone("true"),
         "stage1-name": .stage1, "stage1-path": .stage1, "stage1-url": .stage1, "stage1-from-dir": .stage1, "stage1-hash": .stage1,
-        "full": .toggle, "no-legend": .toggle, "wait": .toggle, "wait-ready": .toggle, "force": .toggle, "mark-only": .toggle, "overwrite": .toggle,
+        "full": .toggle, "no-legend": .toggle, "force": .toggle, "mark-only": .toggle, "overwrite": .toggle,
         "rootfs-only": .toggle, "root": .toggle, "skip-fingerprint-review": .toggle, "insecure-allow-http": .toggle, "quiet": .toggle, "interactive": .toggle,
         "inherit-env": .toggle, "mds-register": .toggle, "no-overlay": .toggle,
     ]

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Files
 
 /// What a person does without, for once: the values of rkt's `--insecure-options`.
 struct InsecureOptions: OptionSet, ExpressibleByArgument {
@@ -26,6 +27,9 @@ struct InsecureOptions: OptionSet, ExpressibleByArgument {
     static let allValueStrings = names.map(\.0)
 
     init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// What the environment says, for all commands.
+    static var environment: InsecureOptions { environmentVariable("D2A_INSECURE_OPTIONS").flatMap(InsecureOptions.init(argument:)) ?? [] }
 
     /// `image,tls`
     init?(argument: String) {

@@ -74,15 +74,18 @@ struct CollectGarbage: ParsableCommand {
     @Option(help: ArgumentHelp("Keep pods for so long after their end: 90s, 30m, 24h.", valueName: "time")) var gracePeriod: TimeSpan = TimeSpan(seconds: 1800)
     @Option(help: ArgumentHelp("Keep prepared pods for so long.", valueName: "time")) var expirePrepared: TimeSpan = TimeSpan(seconds: 86400)
 
+    @Flag(help: "Only mark them: the next gc removes them, whatever their age.") var markOnly = false
+
     func run() throws {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        let collection = PodCollection(gracePeriod: gracePeriod.seconds, expirePrepared: expirePrepared.seconds)
+        var collection = PodCollection(gracePeriod: gracePeriod.seconds, expirePrepared: expirePrepared.seconds)
+        collection.marksOnly = markOnly
         let root = try global.store().root
         // What apps wrote belongs to users that exist in there only.
         try UserNamespace.enter()
         for uuid in collection.run(in: root, now: now.tv_sec * 1_000_000_000 + now.tv_nsec, release: PodSurroundings.release) {
-            print("Garbage collecting pod \"\(uuid)\"")
+            print(markOnly ? "moving pod \"\(uuid)\" to garbage" : "Garbage collecting pod \"\(uuid)\"")
         }
     }
 }

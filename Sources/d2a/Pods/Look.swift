@@ -3,23 +3,27 @@ import ArgumentParser
 import Diagnostics
 import Files
 import Glibc
+import Network
 import Pod
+import Program
 import Store
 
 /// `d2a list`: all pods.
 struct ListPods: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the pods.")
+    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the pods, those that were made last at the end.")
 
     @OptionGroup var global: GlobalOptions
-    @Flag(help: "Show whole UUIDs, and the images' IDs.") var full = false
+    @Flag(help: "Show whole UUIDs, the images' IDs, and times to the second.") var full = false
     @Flag(help: "Leave out the line of headings.") var noLegend = false
     @Option(help: "json or json-pretty, or a table where it isn't given.") var format: PodFormat?
 
     func run() throws {
-        let reports = try PodDirectory.all(in: global.store().root).map { try PodReport($0) }
+        let reports = try PodDirectory.all(in: global.store().root).map { try PodReport($0) }.sorted {
+            ($0.created_at ?? 0, $0.name) < ($1.created_at ?? 0, $1.name)
+        }
         if let format { return print(try CanonicalJSON.text(reports, pretty: format == .jsonPretty)) }
         var rows = reports.flatMap(rows)
-        if !noLegend { rows.insert(["UUID", "APP", "IMAGE NAME"] + (full ? ["IMAGE ID"] : []) + ["STATE", "CREATED", "STARTED"], at: 0) }
+        if !noLegend { rows.insert(["UUID", "APP", "IMAGE NAME"] + (full ? ["IMAGE ID"] : []) + ["STATE", "CREATED", "STARTED", "NETWORKS"], at: 0) }
         print(Table.text(rows), terminator: "")
     }
 
@@ -28,9 +32,9 @@ struct ListPods: ParsableCommand {
         let apps = report.apps.isEmpty ? [PodReport.AppReport(name: "-", image_name: "-")] : report.apps
         return apps.enumerated().map { index, app in
             let image = [app.name, printable(app.image_name)] + (full ? [app.image_id ?? "-"] : [])
-            guard index == 0 else { return [""] + image + ["", "", ""] }
-            let times = [report.created_at, report.started_at].map { $0.map { Human.time($0) } ?? "" }
-            return [full ? report.name : String(report.name.prefix(8))] + image + [report.state] + times
+            guard index == 0 else { return [""] + image + ["", "", "", ""] }
+            let times = [report.created_at, report.started_at].map { $0.map { full ? Human.time($0) : Human.ago($0) } ?? "" }
+            return [full ? report.name : String(report.name.prefix(8))] + image + [report.state] + times + [report.networkText]
         }
     }
 }
@@ -41,19 +45,20 @@ struct Status: ParsableCommand {
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var which: PodArguments
-    @Flag(help: "Wait until the pod runs no more.") var wait = false
+    @Option(help: ArgumentHelp("Wait until the pod runs no more, for ever or for so long.", valueName: "true|duration")) var wait: Patience?
+    @Option(help: ArgumentHelp("Wait until all apps of the pod run, or have ended.", valueName: "true|duration")) var waitReady: Patience?
     @Option(help: "json or json-pretty, or lines where it isn't given.") var format: PodFormat?
 
     func run() throws {
         let store = try global.store()
+        var late: [String] = []
         for var pod in try which.pods(in: store) {
-            while wait, [.preparing, .prepared, .running].contains(try pod.state()) {
-                usleep(100_000)
-                pod = try PodDirectory.find(pod.uuid, in: store.root)
-            }
+            let ready = try wait(&pod, in: store, waitReady) { try !$0.isAlive() || $0.directory.exists("ready") }
+            let ended = try wait(&pod, in: store, wait) { try !$0.isAlive() }
             let report = try PodReport(pod)
             if let format {
                 print(try CanonicalJSON.text(report, pretty: format == .jsonPretty))
+                if !ready || !ended { late.append(pod.uuid) }
                 continue
             }
             print("state=\(report.state)")
@@ -61,8 +66,27 @@ struct Status: ParsableCommand {
             if let time = report.started_at { print("started=\(Human.time(time))") }
             if let pid = report.pid { print("pid=\(pid)") }
             if report.started_at != nil { print("exited=\(report.state != PodState.running.rawValue)") }
+            if !report.networks.isEmpty { print("networks=\(report.networkText)") }
             for app in report.apps { if let code = app.exit_code { print("app-\(app.name)=\(code)") } }
+            if !ready || !ended { late.append(pod.uuid) }
         }
+        if !late.isEmpty {
+            for uuid in late { complain("status: pod \"\(uuid)\" took longer\n") }
+            throw ExitCode(254)
+        }
+    }
+
+    /// - Returns: whether it came to that in time.
+    private func wait(_ pod: inout PodDirectory, in store: ImageStore, _ patience: Patience?, until: (PodDirectory) throws -> Bool) throws -> Bool {
+        guard let patience else { return true }
+        var tries = 0
+        while try !until(pod) {
+            if let seconds = patience.seconds, tries >= seconds * 20 { return false }
+            usleep(50_000)
+            tries += 1
+            pod = try PodDirectory.find(pod.uuid, in: store.root)
+        }
+        return true
     }
 }
 
@@ -80,18 +104,68 @@ struct CatPodManifest: ParsableCommand {
 /// `d2a logs`: what an app has written, where that was to be kept.
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Print what apps have written.", discussion: "Only output that was to be kept is there: d2a run … IMAGE --stdout=log --stderr=log")
+        abstract: "Print what apps have written.",
+        discussion: "Only output that was to be kept is there: d2a run … IMAGE --stdout=log --stderr=log. Of each app the last 32 to 64 MiB are kept.")
 
     @OptionGroup var global: GlobalOptions
     @Option(help: ArgumentHelp("Of this app only.", valueName: "name")) var app: String?
+    @Flag(name: .shortAndLong, help: "Go on with what is written, until the pod ends.") var follow = false
     @Argument(help: ArgumentHelp("The pod's UUID, or its beginning.", valueName: "uuid")) var uuid: String
 
     func run() throws {
-        let pod = try PodDirectory.find(uuid, in: global.store().root)
+        var pod = try PodDirectory.find(uuid, in: global.store().root)
         let output = OpenFile(descriptor: dup(STDOUT_FILENO), path: "standard output")
-        for name in try (pod.manifest().apps ?? []).map(\.name) where app == nil || app == name {
-            if let log = try? pod.directory.directory("apps/\(name)").file("log") { try output.write(contentsOf: log) }
+        let names = try (pod.manifest().apps ?? []).map(\.name).filter { app == nil || app == $0 }
+        var logs: [String: OpenFile] = [:]
+        while true {
+            // What was written before the end is seen after it.
+            let isAlive = try follow && pod.isAlive()
+            for name in names {
+                logs[name] = logs[name] ?? (try? pod.directory.directory("apps/\(name)").file("log"))
+                try logs[name].map { try $0.seekToData() }
+                try logs[name].map { try output.write(contentsOf: $0) }
+            }
+            guard isAlive else { return }
+            usleep(100_000)
+            // A pod that removes itself at its end is gone then.
+            guard let now = try? PodDirectory.find(pod.uuid, in: global.store().root) else { return }
+            pod = now
         }
+    }
+}
+
+extension PodDirectory {
+    /// Whether the pod runs, or may yet.
+    fileprivate func isAlive() throws -> Bool { [.embryo, .preparing, .prepared, .running].contains(try state()) }
+}
+
+extension OpenFile {
+    /// `SEEK_DATA`, which glibc shows to GNU's programs only.
+    private static let seekData: Int32 = 3
+
+    /// Goes on behind what is no longer kept: the keeper takes the oldest part of a log away, and what follows moves up or leaves a hole
+    /// before it. Where it moved, what was written in that moment is not seen.
+    fileprivate func seekToData() throws {
+        let place = lseek(descriptor, 0, SEEK_CUR)
+        if try place > size() { return try seek(to: size()) }
+        let data = lseek(descriptor, place, Self.seekData)
+        try seek(to: data < 0 ? Int(place) : Int(data))
+    }
+}
+
+/// How long to wait: `true`, or a duration.
+struct Patience: ExpressibleByArgument {
+    /// nil for as long as it takes.
+    var seconds: Int?
+
+    init?(argument: String) {
+        if argument == "true" { return }
+        guard argument != "false", let span = TimeSpan(argument: argument) else {
+            guard argument == "false" else { return nil }
+            seconds = 0
+            return
+        }
+        seconds = span.seconds
     }
 }
 
@@ -127,6 +201,15 @@ struct PodReport: Encodable {
         var user_labels: [String: String]?
     }
 
+    struct NetworkReport: Encodable {
+        var netName: String
+        var ifName: String
+        var ip: String
+    }
+
+    /// `default:ip4=172.16.28.2`
+    var networkText: String { networks.map { "\($0.netName):\($0.ip.contains(":") ? "ip6" : "ip4")=\($0.ip)" }.joined(separator: ", ") }
+
     let name: String
     let state: String
     let app_names: [String]
@@ -135,6 +218,7 @@ struct PodReport: Encodable {
     let created_at: Int?
     let started_at: Int?
     let pid: Int?
+    let networks: [NetworkReport]
     let user_annotations: [String: String]?
     let user_labels: [String: String]?
 
@@ -156,6 +240,9 @@ struct PodReport: Encodable {
         created_at = pod.time(of: "pod").map { $0 / 1_000_000_000 }
         started_at = pod.time(of: "pid").map { $0 / 1_000_000_000 }
         pid = state == .running ? pod.number("pid") : nil
+        networks = (PodNetworks.of(pod.directory)?.attachments ?? []).map {
+            NetworkReport(netName: printable($0.network), ifName: $0.interface, ip: $0.addresses.first ?? "")
+        }
         user_annotations = manifest?.userAnnotations
         user_labels = manifest?.userLabels
     }

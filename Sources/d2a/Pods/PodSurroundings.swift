@@ -16,6 +16,7 @@ struct PodSurroundings {
     let networks: PodNetworks?
     private let choice: NetworkChoice
     private let options: RuntimeOptions
+    private let insecure: InsecureOptions
     private let pod: PodDirectory
     private var groups: PodControlGroups
     private let isolation: Isolation
@@ -23,8 +24,8 @@ struct PodSurroundings {
     private var unenforced: [String] = []
 
     /// - Parameter apps: as they are run, in the order of the manifest.
-    init(_ pod: PodDirectory, _ manifest: PodManifest, _ apps: [App], _ options: RuntimeOptions) throws {
-        (self.pod, self.options) = (pod, options)
+    init(_ pod: PodDirectory, _ manifest: PodManifest, _ apps: [App], _ options: RuntimeOptions, _ insecure: InsecureOptions) throws {
+        (self.pod, self.options, self.insecure) = (pod, options, insecure)
         isolation = try Isolation(manifest.isolators ?? [], pod: true)
         isolations = try apps.map { try Isolation($0.isolators ?? []) }
         choice = try options.networks(withPorts: manifest.ports?.isEmpty == false)
@@ -49,9 +50,10 @@ struct PodSurroundings {
     mutating func limits(ofApp index: Int, named name: String, filters: Directory) throws -> AppLimits {
         let isolation = isolations[index]
         var limits = AppLimits(isolation)
-        if options.isBuiltin {
+        if insecure.contains(.capabilities) { limits.bounding = .own() }
+        if options.isBuiltin, !insecure.contains(.seccomp) {
             limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: filters)
-        } else if isolation.systemCalls != .standard {
+        } else if !options.isBuiltin, isolation.systemCalls != .standard {
             unenforced.append("os/linux/seccomp-…-set of the app \(name), with --stage1=\(options.stage1?.rawValue ?? "")")
         }
         limits.cgroups = try groups.makeApp(name, isolation.resources)
@@ -73,6 +75,7 @@ struct PodSurroundings {
         var settings = PodSettings(hostname: options.hostname ?? "d2a-\(pod.uuid.prefix(8))")
         settings.stage1 = options.stage1 ?? .builtin
         settings.hostIPC = options.ipc == .parent
+        settings.hidesKernelPaths = !insecure.contains(.paths)
         // What is to be told at the end is read from the pod's directory.
         settings.removeAtEnd = options.remove && options.statusFd == nil
         settings.stopTimeout = options.stopTimeout * 1000

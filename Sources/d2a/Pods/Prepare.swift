@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Files
 import Glibc
 import Pod
@@ -40,6 +41,8 @@ struct Prepare: ParsableCommand {
         try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
         _ = try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        // It may be run after the machine has started anew.
+        guard system_sync_filesystem(pod.directory.descriptor) == 0 else { throw FileError("sync", pod.path) }
         try pod.move(to: .prepared)
         print(pod.uuid)
     }
@@ -52,6 +55,7 @@ struct RunPrepared: ParsableCommand {
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var runtime: RuntimeOptions
+    @Option(help: ArgumentHelp("What to do without: capabilities, paths, seccomp, all-run.", valueName: "option,…")) var insecureOptions: InsecureOptions?
     @Argument(help: ArgumentHelp("The pod's UUID, or its beginning.", valueName: "uuid")) var uuid: String
 
     func run() throws {
@@ -62,6 +66,6 @@ struct RunPrepared: ParsableCommand {
         // Another may have run it, and even ended, before we had the lock.
         do { try pod.move(to: .run) } catch { throw error.code == ENOENT ? PodError.notPrepared(uuid: pod.uuid) : error }
         defer { PodSurroundings.discard(pod, runtime) }
-        try PodCommand.start(pod, pod.contents(), store, runtime)
+        try PodCommand.start(pod, pod.contents(), store, runtime, insecure: insecureOptions ?? .environment)
     }
 }

@@ -61,7 +61,7 @@ struct Run: ParsableCommand {
         if let file = options.uuidFileSave { try OpenFile.open(file, O_WRONLY | O_CREAT | O_TRUNC).write(pod.uuid) }
         let contents = try request.prepare(pod, store, overlay: !options.pod.noOverlay)
         try pod.move(to: .run)
-        try PodCommand.start(pod, contents, store, options.runtime)
+        try PodCommand.start(pod, contents, store, options.runtime, insecure: fetching?.insecure ?? .environment)
     }
 }
 
@@ -90,15 +90,15 @@ enum PodCommand {
 
     /// Runs a pod in the phase `run`, locked, to its end.
     /// - Throws: its exit status where that isn't 0.
-    static func start(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions) throws {
+    static func start(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions, insecure: InsecureOptions) throws {
         let report = try options.statusFd.map { try StatusReport(descriptor: $0) }
         var (code, restart) = (Int32(0), false)
         do {
-            do { code = try processes(pod, contents, store, options) } catch Stage1Error.noOverlay { restart = true }
+            do { code = try processes(pod, contents, store, options, insecure) } catch Stage1Error.noOverlay { restart = true }
             if restart {
                 // Here no overlay can be mounted: copies will do.
                 try pod.copyRoots(of: store.root)
-                code = try processes(pod, contents, store, options)
+                code = try processes(pod, contents, store, options, insecure)
             }
             try report?.write(endOf: pod)
         } catch let error as any DiagnosedError {
@@ -110,7 +110,9 @@ enum PodCommand {
         if code != 0 { throw ExitCode(code) }
     }
 
-    private static func processes(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions) throws -> Int32 {
+    private static func processes(
+        _ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions, _ insecure: InsecureOptions
+    ) throws -> Int32 {
         let (manifest, images) = (contents.manifest, contents.images)
         let items = manifest.apps ?? []
         if options.interactive, items.count > 1 { throw ValidationError("interactive option only supports one image") }
@@ -119,7 +121,7 @@ enum PodCommand {
         }
         if options.stage1 == .chroot, items.count > 1 { throw ValidationError("--stage1=chroot runs pods of one app only") }
         let apps = zip(items, images).map { item, image in item.app ?? image.app ?? App() }
-        var surroundings = try PodSurroundings(pod, manifest, apps, options)
+        var surroundings = try PodSurroundings(pod, manifest, apps, options, insecure)
         defer { surroundings.remove() }
         let metadata = options.mdsRegister ? try pod.registerMetadata(network: surroundings.networks?.namespace) : nil
         var sockets = ActivatedSockets()
