@@ -11,15 +11,15 @@ import Subprocess
 
 /// One image, as its source has it and as it is in the store.
 final class ImageComparison {
-    private let store: ImageStore
-    private let work: Workspace
-    private let counterpart: Counterpart
-    private let text: String
-    private let location: ImageLocation
-    private let options: FetchOptions
-    private let stored: StoredImage
-    private let original: OriginalImage
-    private(set) var left = Side(title: "Docker")
+    let store: ImageStore
+    let work: Workspace
+    let counterpart: Counterpart
+    let text: String
+    let location: ImageLocation
+    let options: FetchOptions
+    let stored: StoredImage
+    let original: OriginalImage
+    var left = Side(title: "Docker")
     let right: Side
 
     /// - Parameter text: a Docker image as its source has it.
@@ -40,7 +40,7 @@ final class ImageComparison {
     }
 
     /// - Parameter more: options of `d2a-image original`.
-    private static func original(
+    static func original(
         _ location: ImageLocation, _ text: String, _ options: FetchOptions, _ more: [String] = [], archive: OpenFile? = nil, in directory: Directory
     ) throws -> OriginalImage {
         let report = try directory.unnamedFile()
