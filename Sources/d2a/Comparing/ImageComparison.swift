@@ -91,8 +91,8 @@ final class ImageComparison {
             try TreeComparison.compare(ListingReader(theirs!), ListingReader(listing), into: part, explain: explanation.rule)
         }
         var result = try compared()
-        if result.counts.keys.contains(where: { $0.hasPrefix("file-") }) {
-            // What isn't explained yet may be by the layers, all of which have to be read for that.
+        if result.counts.keys.contains(where: { $0.hasPrefix("file-") || $0 == "unnamed-parent-of-lower" }) {
+            // What isn't explained yet, or not for sure, may be by the layers, all of which have to be read for that.
             explanation.facts = try Self.original(location, text, options, ["--facts"], in: work.directory).facts
             result = try compared()
         }
@@ -100,8 +100,10 @@ final class ImageComparison {
         part.charts.insert(
             Chart(
                 id: "layers", title: "Where the bytes are, by layer as served", unit: "bytes",
-                bars: original.layers.compactMap { layer in
-                    layer.size.map { Chart.Bar(layer.name, left: $0, right: nil) }
+                bars: original.layers.enumerated().compactMap { number, layer in
+                    // A digest's first digits are what people know it by.
+                    let name = layer.name.split(separator: ":").last?.prefix(12) ?? ""
+                    return layer.size.map { Chart.Bar("\(number + 1): \(name)", left: $0, right: nil) }
                 }), at: 0)
         return part
     }
