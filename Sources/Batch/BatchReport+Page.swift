@@ -31,8 +31,16 @@ extension BatchReport {
             card("failed", "\(totals.failed)", "failed", totals.failed > 0 ? "different" : "idle"),
             card("unfinished", "\(totals.unfinished)", "unfinished", totals.unfinished > 0 ? "incomplete" : "idle"),
             card("before", readableSize(totals.sizeBefore), "layers of all images"), card("distinct", readableSize(totals.sizeDistinct), "of them distinct"),
-            card("after", readableSize(totals.sizeAfter), "ACIs"), card("seconds", Self.seconds(Self.milliseconds(totals.seconds)), "of work, of all workers"),
+            card("after", readableSize(totals.sizeAfter), "ACIs"),
+            card("seconds", Self.seconds(Self.milliseconds(totals.seconds)), "of work, all workers together"),
         ]
+            + (totals.compared == 0
+                ? []
+                : [
+                    card("same", "\(totals.same)", "the same as with Docker", "same"),
+                    card("different", "\(totals.different)", "different", totals.different > 0 ? "different" : "idle"),
+                    card("incomplete", "\(totals.incomplete)", "not wholly compared", totals.incomplete > 0 ? "incomplete" : "idle"),
+                ])
     }
 
     private static func milliseconds(_ seconds: Double) -> Int { Int((seconds * 1000).rounded()) }
@@ -111,7 +119,7 @@ extension BatchReport {
             [.init("Image", style: "mono")] + (hasPlatforms ? [.init("Platform", isFilter: true)] : []) + [
                 .init("Outcome", isFilter: true), .init("Seconds", style: "number"), .init("Layers", style: "number"), .init("Before", style: "number"),
                 .init("Its own", style: "number"), .init("After", style: "number"), .init("ACI", style: "mono"),
-            ]
+            ] + (totals.compared > 0 ? [.init("Beside Docker", isFilter: true)] : [])
         let rows = images.map { image -> Table.Row in
             let outcome =
                 switch image.outcome {
@@ -126,7 +134,7 @@ extension BatchReport {
                     outcome, image.outcome == .done ? Self.seconds(Self.milliseconds(image.seconds)) : "", image.layers.map(String.init) ?? "",
                     size(image.sizeBefore),
                     size(image.sizeOwn), size(image.sizeAfter), image.output ?? "",
-                ], style: image.outcome == .failed ? "differs" : "")
+                ] + (totals.compared > 0 ? [image.comparison?.rawValue ?? ""] : []), style: image.outcome == .failed ? "differs" : "")
         }
         return Table("all-images", columns, rows).markup
     }

@@ -14,6 +14,9 @@ extension BatchReport {
             lines.append(
                 "seconds: \(totals.secondsManifest) for manifests, \(totals.secondsLayers) waiting for layers, \(totals.secondsConvert) converting")
         }
+        if totals.compared > 0 {
+            lines.append("beside Docker: \(totals.same) the same, \(totals.different) different, \(totals.incomplete) not wholly compared")
+        }
         if !failures.isEmpty { lines.append("failures: " + failures.map { "\($0.count) \($0.cause.rawValue)" }.joined(separator: ", ")) }
         for image in images where image.outcome == .failed {
             lines.append("failed: \(printable(image.reference)): \(printable(image.message ?? ""))")
@@ -21,6 +24,9 @@ extension BatchReport {
         }
         for image in images where image.outcome == .unfinished {
             lines.append("unfinished: \(printable(image.reference))" + (image.task.map { " (task \($0))" } ?? ""))
+        }
+        for image in images where image.comparison == .different || image.comparison == .incomplete {
+            lines.append("\(image.comparison == .different ? "different" : "not wholly compared"): \(printable(image.reference))")
         }
         return lines.map { $0 + "\n" }.joined()
     }
@@ -31,7 +37,7 @@ extension BatchReport {
     public var csv: String {
         let head = [
             "index", "task", "reference", "platform", "outcome", "cause", "message", "attempts", "seconds_manifest", "seconds_layers", "seconds_convert",
-            "size_before", "size_own", "size_after", "layers", "output", "name", "store_id",
+            "size_before", "size_own", "size_after", "layers", "output", "name", "store_id", "comparison",
         ]
         let rows = images.map { image -> [String] in
             func text<T>(_ value: T?) -> String { value.map { "\($0)" } ?? "" }
@@ -40,6 +46,7 @@ extension BatchReport {
                 image.message ?? "", "\(image.attempts)", "\(image.secondsManifest)", "\(image.secondsLayers)", "\(image.secondsConvert)",
                 text(image.sizeBefore), text(image.sizeOwn), text(image.sizeAfter), text(image.layers), image.output ?? "", image.name ?? "",
                 image.storeID ?? "",
+                image.comparison?.rawValue ?? "",
             ]
         }
         return ([head] + rows).map { $0.map(Self.cell).joined(separator: ",") + "\r\n" }.joined()

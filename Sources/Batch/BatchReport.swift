@@ -1,3 +1,5 @@
+import AppC
+
 /// What became of all images of a batch, made of their records.
 public struct BatchReport: Sendable, Encodable, Equatable {
     public enum Outcome: String, Sendable, Encodable, CaseIterable {
@@ -34,7 +36,11 @@ public struct BatchReport: Sendable, Encodable, Equatable {
         public var output: String?
         public var name: String?
         public var storeID: String?
+        public var comparison: Comparison?
     }
+
+    /// How an image is beside what Docker makes of it (docs/cluster.md), where it was compared.
+    public enum Comparison: String, Sendable, Codable, CaseIterable { case same, different, incomplete }
 
     /// A layer that several images have.
     public struct Layer: Sendable, Encodable, Equatable {
@@ -63,6 +69,11 @@ public struct BatchReport: Sendable, Encodable, Equatable {
         public var secondsLayers = 0.0
         public var secondsConvert = 0.0
         public var seconds: Double { secondsManifest + secondsLayers + secondsConvert }
+        /// Of the images that were compared with what Docker makes of them.
+        public var same = 0
+        public var different = 0
+        public var incomplete = 0
+        public var compared: Int { same + different + incomplete }
     }
 
     public var version = 1
@@ -76,8 +87,11 @@ public struct BatchReport: Sendable, Encodable, Equatable {
 
     /// - Parameters:
     ///   - record: what is known of an image of the list.
+    ///   - comparison: how it is beside what Docker makes of it.
     ///   - submission: how it was shared out, if it was.
-    public init(_ list: BatchList, submission: Submission? = nil, record: (BatchItem) -> BatchRecord?) {
+    public init(
+        _ list: BatchList, submission: Submission? = nil, record: (BatchItem) -> BatchRecord?, comparison: (BatchItem) -> Comparison? = { _ in nil }
+    ) {
         let records = list.items.map(record)
         var layers: [String: (size: Int, images: Int)] = [:]
         for record in records {
@@ -103,7 +117,7 @@ public struct BatchReport: Sendable, Encodable, Equatable {
                     secondsManifest: Self.rounded(seconds.manifest), secondsLayers: Self.rounded(seconds.layers),
                     secondsConvert: Self.rounded(seconds.convert), sizeBefore: record?.sizeBefore, sizeOwn: sizeOwn,
                     sizeAfter: outcome == .failed ? nil : record?.sizeAfter, layers: record?.layers?.count, output: outcome == .failed ? nil : record?.output,
-                    name: record?.name, storeID: record?.storeID))
+                    name: record?.name, storeID: record?.storeID, comparison: comparison(item)))
         }
         sharedLayers = layers.filter { $0.value.images > 1 }.map { Layer(digest: $0.key, size: $0.value.size, images: $0.value.images) }.sorted {
             let (left, right) = ($0.size * ($0.images - 1), $1.size * ($1.images - 1))
@@ -124,6 +138,12 @@ public struct BatchReport: Sendable, Encodable, Equatable {
             case .failed: totals.failed += 1
             case .unfinished: totals.unfinished += 1
             }
+            switch image.comparison {
+            case .same: totals.same += 1
+            case .different: totals.different += 1
+            case .incomplete: totals.incomplete += 1
+            case nil: break
+            }
             totals.sizeBefore += image.sizeBefore ?? 0
             totals.sizeAfter += image.sizeAfter ?? 0
             totals.secondsManifest += image.secondsManifest
@@ -137,10 +157,29 @@ public struct BatchReport: Sendable, Encodable, Equatable {
     /// To milliseconds.
     private static func rounded(_ seconds: Double) -> Double { (seconds * 1000).rounded() / 1000 }
 
-    /// Whether all images are there.
-    public var isComplete: Bool { totals.failed == 0 && totals.unfinished == 0 }
+    /// Whether all images are there, and those that were compared are the same.
+    public var isComplete: Bool { totals.failed == 0 && totals.unfinished == 0 && totals.different == 0 && totals.incomplete == 0 }
     /// Those that aren't, as a list that can be converted again.
     public func unfinished(of list: BatchList) -> BatchList {
         BatchList(images.filter { [.failed, .unfinished].contains($0.outcome) }.map { list.items[$0.index] })
+    }
+}
+
+extension BatchReport {
+    /// Of what is known in a batch's directory.
+    public init(_ list: BatchList, submission: Submission? = nil, in directory: BatchDirectory) {
+        self.init(list, submission: submission, record: { directory.record(of: $0) }, comparison: { directory.comparison(of: $0) })
+    }
+}
+
+extension BatchDirectory {
+    /// The file of an image's comparison, as `d2a compare --format json` writes it.
+    public static func comparisonFile(of item: BatchItem) -> String { "c\(item.key.dropFirst()).json" }
+
+    public func comparison(of item: BatchItem) -> BatchReport.Comparison? {
+        guard let bytes = try? directory.file(Self.comparisonFile(of: item)).readAll(limit: 256 << 20),
+            let document = try? CanonicalJSON.decode(JSONValue.self, from: bytes)
+        else { return nil }
+        return document["verdict"]?.string.flatMap { BatchReport.Comparison(rawValue: $0) }
     }
 }

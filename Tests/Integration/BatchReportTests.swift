@@ -76,4 +76,24 @@ struct BatchReportTests {
 
                 """, "\(outcome)")
     }
+
+    @Test func imagesAreComparedToo() throws {
+        let place = try Place()
+        let outcome = try place.shell(
+            """
+            cp $BUSYBOX box.docker; printf 'box.docker\\ndocker-archive:/none\\n' >list
+            d2a batch run-task 0 list --chunk=1 -o out --quiet --compare --only=manifest; echo $?
+            d2a batch run-task 1 list --chunk=1 -o out --quiet --compare --only=manifest 2>/dev/null; echo $?
+            d2a batch collect out --report=r.json >report; echo $?; grep Docker: report; jq -c '[.images[].comparison]' r.json
+            """)
+        #expect(
+            outcome.output == """
+                0
+                3
+                3
+                beside Docker: 1 the same, 0 different, 0 not wholly compared
+                ["same",null]
+
+                """, "\(outcome)")
+    }
 }

@@ -26,17 +26,16 @@ struct BatchCommand: ParsableCommand {
         @OptionGroup var options: BatchOptions
         @OptionGroup var reports: BatchReports
         @OptionGroup var publishing: BatchPublishing
+        @OptionGroup var comparing: BatchComparing
 
         func run() throws {
             let list = try BatchList(reading: list)
-            var status: (any Error)?
-            do { try options.convert(list, chosen: Array(list.items.indices)) } catch let code as ExitCode where code.rawValue == BatchOptions.someFailed {
-                status = code
-            }
+            var failed = try BatchOptions.someFail { try options.convert(list, chosen: Array(list.items.indices)) }
             let directory = try BatchDirectory(in: Directory.open(options.output))
-            try reports.write(BatchReport(list) { directory.record(of: $0) })
             try publishing.publish(list.items, directory, page: true)
-            if let status { throw status }
+            if try BatchOptions.someFail({ try comparing.compare(list.items, directory, options) }) { failed = true }
+            try reports.write(BatchReport(list, in: directory))
+            if failed { throw ExitCode(BatchOptions.someFailed) }
         }
     }
 }

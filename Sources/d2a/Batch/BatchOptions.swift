@@ -32,6 +32,13 @@ struct BatchOptions: ParsableArguments {
     /// The exit status where some images failed.
     static let someFailed: Int32 = 3
 
+    /// Does work that goes on where some images fail.
+    /// - Returns: whether some did.
+    static func someFail(_ body: () throws -> Void) throws -> Bool {
+        do { try body() } catch let code as ExitCode where code.rawValue == someFailed { return true }
+        return false
+    }
+
     /// Converts images of a list.
     /// - Parameter chosen: their indices.
     /// - Throws: `ExitCode` 3 where some failed.

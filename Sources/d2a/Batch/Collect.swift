@@ -49,7 +49,7 @@ extension BatchCommand {
             let submission = try directory.submission()
             if submission == nil, list == nil { throw BatchError.noSubmission(output) }
             let list = try self.list.map { try BatchList(reading: $0) } ?? directory.list(of: submission!)
-            let report = BatchReport(list, submission: self.list == nil ? submission : nil) { directory.record(of: $0) }
+            let report = BatchReport(list, submission: self.list == nil ? submission : nil, in: directory)
             if !quiet { print(report.text, terminator: "") }
             try reports.write(report)
             let failed = "failed.list"

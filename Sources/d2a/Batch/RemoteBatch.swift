@@ -22,6 +22,8 @@ struct RemoteBatch {
         for item in items {
             guard there[key(item.key + ".json")] != nil, let bytes = try place.read(key(item.key + ".json")) else { continue }
             try directory.write(bytes, as: item.key + ".json")
+            let comparison = BatchDirectory.comparisonFile(of: item)
+            if there[key(comparison)] != nil, let bytes = try place.read(key(comparison)) { try directory.write(bytes, as: comparison) }
             guard let record = directory.record(of: item), let name = record.output, !name.contains("/"), let size = there[name] else { continue }
             // Whether an image has to be converted again is told by the size of what there is: its bytes aren't needed here.
             let file = try directory.output.file(name, O_WRONLY | O_CREAT | O_TRUNC)
@@ -33,10 +35,12 @@ struct RemoteBatch {
         for item in items {
             guard let record = directory.record(of: item) else { continue }
             if record.status == .done, let name = record.output { try place.put(directory.output.file(name), as: name) }
-            try place.put(directory.directory.file(item.key + ".json"), as: key(item.key + ".json"))
+            let comparison = BatchDirectory.comparisonFile(of: item)
+            if directory.directory.exists(comparison) { try send(comparison, from: directory) }
+            try send(item.key + ".json", from: directory)
         }
         // All tasks send the same.
-        for name in [submission.list, "submission.json"] { try place.put(directory.directory.file(name), as: key(name)) }
+        for name in [submission.list, "submission.json"] { try send(name, from: directory) }
     }
 
     /// Brings all that a report is made of.

@@ -17,6 +17,7 @@ extension BatchCommand {
 
         @Option(help: ArgumentHelp("How many images are a task. (default: as few as make a thousand tasks)", valueName: "n")) var chunk: Int?
         @OptionGroup var publishing: BatchPublishing
+        @OptionGroup var comparing: BatchComparing
         @OptionGroup var options: BatchOptions
         @Argument(help: ArgumentHelp("Which task, 0 is the first; then the list, or -.", valueName: "[index] list")) var words: [String]
 
@@ -32,28 +33,20 @@ extension BatchCommand {
             let list = try BatchList(reading: words.last!)
             let submission = Submission(list, chunk: chunk)
             let chosen = try Array(submission.images(ofTask: index ?? Submission.task(in: environmentVariable)))
-            guard let remote = try RemoteBatch(options.output) else {
-                try BatchDirectory(in: Directory.make(options.output)).write(submission, list)
-                return try convert(list, chosen, options, isRemote: false)
-            }
-            let scratch = try ScratchDirectory()
-            try remote.bring(chosen.map { list.items[$0] }, to: BatchDirectory(in: scratch.directory))
-            var local = options
-            local.output = scratch.path
-            var status: (any Error)?
-            do { try convert(list, chosen, local, isRemote: true) } catch let code as ExitCode where code.rawValue == BatchOptions.someFailed { status = code }
-            let directory = try BatchDirectory(in: scratch.directory)
+            let remote = try RemoteBatch(options.output)
+            let items = chosen.map { list.items[$0] }
+            let scratch = try remote.map { _ in try ScratchDirectory() }
+            var options = options
+            if let scratch { options.output = scratch.path }
+            let directory = try BatchDirectory(in: Directory.make(options.output))
+            try remote?.bring(items, to: directory)
             try directory.write(submission, list)
-            try remote.send(chosen.map { list.items[$0] }, submission, from: directory)
-            if let status { throw status }
-        }
-
-        private func convert(_ list: BatchList, _ chosen: [Int], _ options: BatchOptions, isRemote: Bool) throws {
-            var status: (any Error)?
-            do { try options.convert(list, chosen: chosen) } catch let code as ExitCode where code.rawValue == BatchOptions.someFailed { status = code }
+            var failed = try BatchOptions.someFail { try options.convert(list, chosen: chosen) }
             // What is unchanged in an object store isn't here; it was published when it was made.
-            try publishing.publish(chosen.map { list.items[$0] }, BatchDirectory(in: Directory.open(options.output)), unchanged: !isRemote, page: false)
-            if let status { throw status }
+            try publishing.publish(items, directory, unchanged: remote == nil, page: false)
+            if try BatchOptions.someFail({ try comparing.compare(items, directory, options) }) { failed = true }
+            try remote?.send(items, submission, from: directory)
+            if failed { throw ExitCode(BatchOptions.someFailed) }
         }
     }
 }
