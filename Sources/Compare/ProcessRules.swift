@@ -1,0 +1,3 @@
+extension RuleTable {
+    static let process: [Rule] = []
+}
