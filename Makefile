@@ -37,6 +37,7 @@ coverage: setup ## what part of each module the unit tests run
 
 bench: build ## compare with skopeo, umoci and the runtimes on PATH
 	bench/convert
+	bench/batch
 	bench/pull
 	bench/import
 	bench/linear

@@ -83,25 +83,25 @@ public final class FileSink: ByteSink {
     private let file: OpenFile
     private var buffer: [UInt8] = []
     private let capacity = 256 * 1024
-    private let written: ((Int) -> Void)?
+    private let room: ((Int) throws -> Void)?
 
-    /// - Parameter written: is told how many more bytes were written, each time some were.
-    public init(_ file: OpenFile, written: ((Int) -> Void)? = nil) {
+    /// - Parameter room: is told how many more bytes will be written, each time before some are; throws to give up.
+    public init(_ file: OpenFile, room: ((Int) throws -> Void)? = nil) {
         self.file = file
-        self.written = written
+        self.room = room
         buffer.reserveCapacity(capacity)
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer) throws {
         if buffer.count + bytes.count > capacity { try flush() }
         guard bytes.count >= capacity else { return buffer.append(contentsOf: bytes) }
+        try room?(bytes.count)
         try file.write(bytes)
-        written?(bytes.count)
     }
 
     private func flush() throws {
+        try room?(buffer.count)
         try buffer.withUnsafeBytes { try file.write($0) }
-        written?(buffer.count)
         buffer.removeAll(keepingCapacity: true)
     }
 

@@ -7,6 +7,8 @@ public struct BatchPlan: Sendable, Codable {
     public var chosen: [Int]
     /// By the indices of items.
     public var access: [Int: RegistryAccess]
+    /// IDs of images in the store that records speak of: those need no file.
+    public var stored: Set<String> = []
 
     public init(items: [BatchItem], chosen: [Int], access: [Int: RegistryAccess]) { (self.items, self.chosen, self.access) = (items, chosen, access) }
 }

@@ -35,6 +35,7 @@ public final class LayerShelf: Sendable {
     private struct NoRoom: Error {}
 
     private let directory: Directory
+    private let workers: Int
     private let disk: Int
     private let memory: Int
     private let state = Monitor(State())
@@ -43,11 +44,15 @@ public final class LayerShelf: Sendable {
     ///   - directory: where files lie that have no name.
     ///   - disk: bytes that files may have at most, all together.
     ///   - memory: about so many bytes of memory.
-    public init(_ directory: Directory, disk: Int, memory: Int) {
-        (self.directory, self.disk, self.memory) = (directory, disk, memory)
+    ///   - workers: how many threads compress a layer.
+    public init(_ directory: Directory, disk: Int, memory: Int, workers: Int = processorCount) {
+        (self.directory, self.disk, self.memory, self.workers) = (directory, disk, memory, workers)
     }
 
     public var statistics: Statistics { state.update { $0.statistics } }
+
+    /// Lets go of all that nobody uses now.
+    public func clear() { evict { _ in false } }
 
     /// Whether a layer is kept, or somebody reads it now.
     /// - Parameter level: of compression; the image is compressed with the same.
@@ -78,7 +83,7 @@ public final class LayerShelf: Sendable {
         // Grows while the layer is made; what is given back on any way out but the last.
         let reserved = Monitor(0)
         do {
-            let made = try PackedLayer(number, of: provider, limits: limits, level: level, file: directory.unnamedFile()) { size in
+            let made = try PackedLayer(number, of: provider, limits: limits, level: level, workers: workers, file: directory.unnamedFile()) { size in
                 try reserved.update { try self.reserve(size - $0, &$0) }
             } member: {
                 ACIWriter.member($0)
@@ -100,7 +105,7 @@ public final class LayerShelf: Sendable {
         } catch {
             // A full disk is no reason to fail: the image may have room without it.
             let isFull = error is NoRoom || [ENOSPC, EDQUOT].contains((error as? FileError)?.code)
-            if isFull, !(error is NoRoom) { evict { _ in false } }
+            if isFull, !(error is NoRoom) { clear() }
             state.update { state in
                 state.slots[key] = nil
                 state.disk -= reserved.update { $0 }

@@ -1,5 +1,6 @@
 import Archive
 import ArgumentParser
+import Threads
 
 /// How an ACI is compressed (appc spec `aci.md#image-archives`: gzip, bzip2, xz, or not at all).
 public enum Compression: String, ExpressibleByArgument, CaseIterable, Sendable {
@@ -27,11 +28,12 @@ public enum Compression: String, ExpressibleByArgument, CaseIterable, Sendable {
     func shelfLevel(_ level: Int?) -> Int { self == .gzip ? level ?? levels.standard : Self.gzip.levels.standard }
 
     /// What compresses into `sink`.
-    func sink(_ sink: any ByteSink, level: Int?) throws -> any ByteSink {
+    /// - Parameter workers: how many threads compress, where several can.
+    func sink(_ sink: any ByteSink, level: Int?, workers: Int = processorCount) throws -> any ByteSink {
         let level = level ?? levels.standard
         return switch self {
         case .none: sink
-        case .gzip: try GzipSink(sink, level: level)
+        case .gzip: try GzipSink(sink, level: level, workers: workers)
         case .xz: try FilterSink(sink, codec: .xz, level: level)
         case .bzip2: try FilterSink(sink, codec: .bzip2, level: level)
         case .zstd: try FilterSink(sink, codec: .zstd, level: level)

@@ -41,6 +41,7 @@ public struct ImageHelper: ParsableCommand {
             VerifyHelper.self,
             ObjectsHelper.self,
             BatchHelper.self,
+            CatalogHelper.self,
             ListHelper.self,
             OriginalHelper.self,
             EngineExportHelper.self,

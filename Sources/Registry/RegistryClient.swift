@@ -109,7 +109,8 @@ final class RegistryClient: Sendable {
 
     // MARK: Requests
 
-    private func get(_ path: String, accept: String? = nil) throws -> (response: HTTPResponse, body: [UInt8]) {
+    /// - Parameter path: of the repository; with a slash before it, of the registry.
+    func get(_ path: String, accept: String? = nil) throws -> (response: HTTPResponse, body: [UInt8]) {
         try http.retrying {
             var body: [UInt8] = []
             let response = try authorized(path, accept.map { [("Accept", $0)] } ?? []) { _, chunk in
@@ -127,7 +128,7 @@ final class RegistryClient: Sendable {
         _ path: String, _ headers: [(String, String)], method: HTTPRequest.Method = .get, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     ) throws -> HTTPResponse {
         let base = try connect()
-        guard let address = WebAddress("\(base)/v2/\(reference.repository)/\(path)") else {
+        guard let address = WebAddress("\(base)/v2\(path.hasPrefix("/") ? "" : "/\(reference.repository)/")\(path)") else {
             throw RegistryError.invalid(reference, reason: "no web address can be made of it")
         }
         let token = session.update { $0.expires > monotonicSeconds() ? $0.authorization : nil }

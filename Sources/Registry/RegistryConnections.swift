@@ -13,9 +13,11 @@ public final class RegistryConnections: Sendable {
         var certificate: String?
     }
 
+    let limits: RequestLimits
     private let known = Monitor<[Key: RegistryConnection]>([:])
 
-    public init() {}
+    /// - Parameter limits: of each registry, and of all together where they share a bandwidth.
+    public init(limits: RequestLimits = RequestLimits()) { self.limits = limits }
 
     func connection(_ key: Key, _ make: () -> RegistryConnection) -> RegistryConnection {
         known.update { known in

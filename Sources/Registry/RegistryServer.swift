@@ -33,6 +33,7 @@ final class RegistryServer: Sendable {
                 transport.identity = (origin, certificate, key)
             }
         }
+        if let connections = options.connections { transport.limits = connections.limits }
         let final = transport
         let key = RegistryConnections.Key(
             registry: reference.registry, allowHTTP: allowHTTP, insecure: transport.insecureSkipVerify, roots: transport.roots,

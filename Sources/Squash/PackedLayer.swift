@@ -51,16 +51,17 @@ public final class PackedLayer: Sendable {
     /// - Parameters:
     ///   - layer: of `provider`; the base is 0.
     ///   - level: of compression, as ``BlockCompressor`` counts.
+    ///   - workers: how many threads compress.
     ///   - file: an empty one.
     ///   - room: is told how large the file gets, before it does; throws to give up.
     ///   - member: what an entry of the image is in the archive that is made of it.
     ///   - released: is called when this object goes.
     /// - Throws: ``LayerError``, and errors of the provider, the file and `room`.
     public init(
-        _ layer: Int, of provider: any LayerProvider, limits: Limits, level: Int, file: OpenFile, room: @escaping (Int) throws -> Void,
+        _ layer: Int, of provider: any LayerProvider, limits: Limits, level: Int, workers: Int, file: OpenFile, room: @escaping (Int) throws -> Void,
         member: (TarEntry) -> TarEntry, released: @escaping @Sendable (PackedLayer) -> Void
     ) throws {
-        let kept = Kept(file, level: level, room: room)
+        let kept = Kept(file, level: level, workers: workers, room: room)
         let writer = TarWriter(kept)
         var members: [Member] = []
         var regions: [Int: Region] = [:]
@@ -183,10 +184,10 @@ public final class PackedLayer: Sendable {
         private let written: Written
         private let compressor: BlockCompressor
 
-        init(_ file: OpenFile, level: Int, room: @escaping (Int) throws -> Void) {
+        init(_ file: OpenFile, level: Int, workers: Int, room: @escaping (Int) throws -> Void) {
             let written = Written()
             self.written = written
-            compressor = BlockCompressor(level: level) { block in
+            compressor = BlockCompressor(level: level, workers: workers) { block in
                 try room(written.fileSize + block.bytes.count)
                 try block.bytes.withUnsafeBytes { try file.write($0) }
                 written.blocks.append(

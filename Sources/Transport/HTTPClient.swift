@@ -23,6 +23,7 @@ public struct TransportOptions: Sendable {
     public var retries = 4
     /// Seconds before the first repetition; doubled for each further one, up to a minute.
     public var backoff = 0.5
+    public var limits = RequestLimits()
 
     public init() {}
 }
@@ -49,6 +50,7 @@ public struct HTTPResponse: Sendable {
 public final class HTTPClient: Sendable {
     private let options: TransportOptions
     private let idle = Monitor<[Handle]>([])
+    private let gate: RequestGate
 
     private struct Handle: @unchecked Sendable { let curl: UnsafeMutableRawPointer }
 
@@ -56,6 +58,7 @@ public final class HTTPClient: Sendable {
 
     public init(_ options: TransportOptions) {
         self.options = options
+        gate = RequestGate(options.limits)
         _ = Self.libraryReady
     }
 
@@ -144,7 +147,10 @@ public final class HTTPClient: Sendable {
                 let result = try attempt()
                 let answer = response(result)
                 guard answer.status == 429 || (500..<600).contains(answer.status), number < options.retries else { return result }
-                if let seconds = answer.headers["retry-after"].flatMap(Int.init) { wait = Double(min(max(0, seconds), 60)) }
+                if let seconds = answer.headers["retry-after"].flatMap(Int.init) {
+                    wait = Double(min(max(0, seconds), 60))
+                    gate.pause(wait)
+                }
             } catch let error as TransportError where error.isPassing && number < options.retries {}
             number += 1
             usleep(UInt32(wait * 1e6))
@@ -158,6 +164,7 @@ public final class HTTPClient: Sendable {
         var response = HTTPResponse(status: 0, headers: HTTPHeaders(), errorBody: [])
         var failure: (any Error)?
         let began: ((HTTPResponse) -> Void)?
+        let bandwidth: Bandwidth?
         let body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     }
 
@@ -165,6 +172,8 @@ public final class HTTPClient: Sendable {
         _ request: HTTPRequest, began: ((HTTPResponse) -> Void)? = nil, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     ) throws -> HTTPResponse {
         let address = request.address
+        gate.enter()
+        defer { gate.leave() }
         let handle = idle.update { $0.popLast() } ?? Handle(curl: curl_easy_init())
         let curl = handle.curl
         var list: UnsafeMutablePointer<curl_slist>?
@@ -224,7 +233,7 @@ public final class HTTPClient: Sendable {
         var words = [CChar](repeating: 0, count: Int(CURL_ERROR_SIZE))
 
         return try withoutActuallyEscaping(body) { body in
-            var state = Exchange(began: began, body: body)
+            var state = Exchange(began: began, bandwidth: options.limits.bandwidth, body: body)
             let code: CURLcode = withUnsafeMutablePointer(to: &state) { state in
                 words.withUnsafeMutableBufferPointer { words in
                     _ = curl_shim_set_text(curl, CURLOPT_ERRORBUFFER, words.baseAddress)
@@ -275,6 +284,7 @@ public final class HTTPClient: Sendable {
             return size * count
         }
         do {
+            state.pointee.bandwidth?.admit(chunk.count)
             try state.pointee.body(state.pointee.response, chunk)
             return size * count
         } catch {

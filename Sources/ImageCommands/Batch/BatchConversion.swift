@@ -1,5 +1,6 @@
 import Archive
 import Batch
+import Cache
 import Conversion
 import Credentials
 import Digest
@@ -18,26 +19,36 @@ final class BatchConversion: Sendable {
     private let directory: BatchDirectory
     private let cache: BlobCache?
     private let shelf: LayerShelf
-    private let connections = RegistryConnections()
+    private let connections: RegistryConnections
     private let names: OutputNames
     private let tell: @Sendable (BatchRun.Event) -> Void
 
     init(_ plan: BatchPlan, _ settings: BatchSettings, _ directory: BatchDirectory, cache: BlobCache?, tell: @escaping @Sendable (BatchRun.Event) -> Void) {
         self.tell = tell
         (self.plan, self.settings, self.directory, self.cache) = (plan, settings, directory, cache)
-        shelf = LayerShelf(directory.directory, disk: .max / 2, memory: 512 << 20)
-        names = OutputNames(plan)
+        let budget = settings.budget
+        shelf = LayerShelf(directory.directory, disk: budget.shelfDisk, memory: budget.shelfMemory, workers: budget.compressors)
+        names = OutputNames(plan, settings.template.flatMap { try? NameTemplate($0) })
+        connections = RegistryConnections(limits: settings.requests)
     }
 
     /// Converts an image, unless it was converted before and is the same, and says what became of it.
-    func convert(_ index: Int) -> BatchRecord {
+    /// - Parameter alone: whether all room is for this image.
+    /// - Returns: nil where there is only room for it when nothing else is under way.
+    func convert(_ index: Int, alone: Bool) -> BatchRecord? {
         let item = plan.items[index]
         var record = BatchRecord(item)
         let known = directory.record(of: item)
         defer { names.settle(index) }
         do {
             record.settings = settings.of(item).text
+            if alone { shelf.clear() }
             try convert(index, &record, known)
+        } catch is DiskBudget.NoRoom {
+            guard alone else { return nil }
+            record.failure = BatchRecord.Failure(BudgetError.beyond(option: "--max-disk"))
+        } catch ConversionError.beyondLimit(_, "--max-entries", _) where settings.budget.entries != nil {
+            record.failure = BatchRecord.Failure(BudgetError.beyond(option: "--max-memory"))
         } catch {
             record.failure = BatchRecord.Failure(error)
         }
@@ -53,8 +64,13 @@ final class BatchConversion: Sendable {
         let location = try ImageLocation(item.reference)
         let opened = try location.open()
         record.stamp = try Self.stamp(opened)
+        let share = DiskShare(settings.budget.work)
         if let known, record.stamp != nil, known.stamp == record.stamp, isUnchanged(known, record, index) { return skip(&record, known) }
 
+        if let budget = settings.budget.work, case .file = location, let file = opened as? OpenFile, try Self.isCompressed(file) {
+            // It is unpacked, to a file of unknown size.
+            try share.take(budget.limit / 2)
+        }
         let source = TimedSource(
             try options.source.open(
                 item.reference, opened: opened, access: { _ in self.plan.access[index] ?? RegistryAccess(places: []) }, cache: cache,
@@ -73,18 +89,30 @@ final class BatchConversion: Sendable {
             return skip(&record, known)
         }
 
-        let name = try names.claim(index) { item.options.output ?? Docker2ACI.fileName(image.name) }
+        let name = try names.claim(index) { names.name(item, image) }
         try checkNotAnothers(name, record, known)
         let level = options.compression.shelfLevel(options.level)
-        try source.prefetch { !shelf.holds($0, level: level) }
+        let wanted = image.layers.filter { !shelf.holds($0, level: level) }
+        // A cache of others has a bound of its own.
+        let kept = settings.budget.ownCache == nil ? settings.source.cacheSize?.bytes ?? CacheDirectory.standardLimit : 0
+        if location.reference != nil { try share.take(Set(wanted).reduce(0) { $0 + (($1.size ?? 0) > kept ? $1.size ?? 0 : 0) }) }
+        try source.prefetch { wanted.contains($0) }
         let pending = try PendingFile(in: directory.output)
+        var written = 0
         defer {
             record.seconds.layers = source.waited
             record.seconds.convert = monotonicSeconds() - start - record.seconds.manifest - source.waited
         }
         let result = try Converter(source, limits: settings.limits, shelf: shelf, level: level).convert {
+            share.giveBack(written)
+            written = 0
             try pending.file.restart()
-            return try options.compression.sink(FileSink(pending.file) { [tell] in tell(.written(index: index, bytes: $0)) }, level: options.level)
+            let sink = FileSink(pending.file) { [tell] bytes in
+                try share.take(bytes)
+                written += bytes
+                tell(.written(index: index, bytes: bytes))
+            }
+            return try options.compression.sink(sink, level: options.level, workers: settings.budget.compressors)
         }
         record.sizeAfter = try pending.file.size()
         try pending.publish(as: name)
@@ -96,7 +124,8 @@ final class BatchConversion: Sendable {
 
     /// Whether what an earlier run made is what this one would.
     private func isUnchanged(_ known: BatchRecord, _ record: BatchRecord, _ index: Int) -> Bool {
-        guard known.isDone, known.settings == record.settings, directory.hasOutput(of: known), let output = known.output else { return false }
+        let isThere = directory.hasOutput(of: known) || (known.storeID.map { plan.stored.contains($0) } ?? false)
+        guard known.isDone, known.settings == record.settings, isThere, let output = known.output else { return false }
         return (try? names.claim(index) { output }) == output
     }
 
@@ -113,6 +142,13 @@ final class BatchConversion: Sendable {
     private func skip(_ record: inout BatchRecord, _ known: BatchRecord) {
         record = known
         record.status = .skipped
+    }
+
+    private static func isCompressed(_ file: OpenFile) throws -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 4)
+        guard try bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }) == 4 else { return false }
+        return bytes.starts(with: [0x1F, 0x8B]) || bytes.starts(with: Array("BZh".utf8)) || bytes == [0xFD, 0x37, 0x7A, 0x58]
+            || bytes == [0x28, 0xB5, 0x2F, 0xFD]
     }
 
     /// What tells whether a file is the one it was; a layout's index names all that is in it.

@@ -51,6 +51,7 @@ extension BatchRecord.Failure {
             }
         case is ArchiveError: .damaged
         case is NameTaken: .name
+        case is BudgetError: .limit
         case is ReferenceError, is LocationError: .missing
         case let error as FileError:
             switch error.code {

@@ -7,8 +7,10 @@ import Files
 import Glibc
 import Location
 import Program
+import Registry
 import Sandbox
 import Squash
+import Transport
 
 /// Converts the images of a list. Descriptors: 3 the plan (``BatchPlan``), 4 the directory to write to, and the cache's directory
 /// where its number is given.
@@ -22,8 +24,14 @@ struct BatchHelper: ParsableCommand {
     @Option(help: "How often an image is tried whose failure may pass.") var attempts: Int
     @Option(help: "Seconds before an image is tried again.") var delay: Double
     @Flag(help: "Begin no other image once one has failed.") var failFast = false
+    @Option var nameTemplate: String?
     @Option var compression: Compression
     @Option var compressionLevel: Int?
+    @Option(help: "Bytes of memory.") var maxMemory: ByteCount?
+    @Option(help: "Bytes of files that aren't finished ACIs.") var maxDisk: ByteCount?
+    @Option(help: "Bytes a second of all downloads.") var bandwidth: ByteCount?
+    @Option(help: "Requests to a registry at once.") var connections: Int?
+    @Option(help: "Requests to a registry in a second.") var requestRate: Double?
     @Option(help: "The descriptor of the cache's directory.") var cache: Int32?
     @Option(help: "What the output directory is called.") var shown: String
     @Flag var json = false
@@ -32,9 +40,10 @@ struct BatchHelper: ParsableCommand {
     @OptionGroup var bounds: LimitOptions
 
     func run() throws {
-        let limits = try bounds.limits()
+        var limits = try bounds.limits()
         try compression.check(level: compressionLevel)
         _ = try source.patience.transport()
+        if let nameTemplate { _ = try NameTemplate(nameTemplate) }
         system_die_with_parent()
         let plan = try CanonicalJSON.decode(BatchPlan.self, from: OpenFile(descriptor: 3, path: "the plan").readAll(limit: 1 << 30))
         for item in plan.items { try check(item) }
@@ -45,6 +54,10 @@ struct BatchHelper: ParsableCommand {
         // What is asked of the file system is opened by name later, image by image: so the sandbox knows the files already.
         let locations = plan.chosen.map { try? ImageLocation(plan.items[$0].reference) }
         // Without a cache downloads are kept as long as this lasts: what images share is fetched once all the same.
+        let budget = try BatchBudget(
+            workers: max(1, workers), memory: maxMemory?.bytes, disk: maxDisk?.bytes, output: output,
+            unpacks: locations.contains { if case .file? = $0 { true } else { false } })
+        if let size = budget.fileSize { limitFiles(size) }
         let own = cache == nil ? try directory.directory.makePrivate() : nil
         defer { if let own { try? directory.directory.removeTree(own.name) } }
         let kept = own?.directory ?? Directory(descriptor: cache!, path: "the cache")
@@ -55,11 +68,16 @@ struct BatchHelper: ParsableCommand {
             capabilities: [CAP_DAC_OVERRIDE]
         ).enter()
 
+        if let entries = budget.entries { limits.entries = min(limits.entries, entries) }
+        let requests = RequestLimits(
+            connections: connections, requestsPerSecond: requestRate, bandwidth: bandwidth.map { Bandwidth(bytesPerSecond: $0.bytes) })
         let settings = BatchSettings(
-            source: source, limits: limits, compression: compression, compressionLevel: compressionLevel, workers: max(1, workers), attempts: max(1, attempts),
-            delay: delay, failFast: failFast)
+            source: source, limits: limits, compression: compression, compressionLevel: compressionLevel, budget: budget, requests: requests,
+            attempts: max(1, attempts),
+            delay: delay, failFast: failFast, template: nameTemplate)
+        let blobs = try own.map { try BlobCache(CacheDirectory($0.directory), limit: budget.ownCache ?? .max / 2) } ?? source.cache(in: CacheDirectory(kept))
         let display = BatchDisplay(plan, json: json, quiet: quiet)
-        let summary = BatchRun(plan, settings, directory, cache: source.cache(in: CacheDirectory(kept)), tell: display.handle).run()
+        let summary = BatchRun(plan, settings, directory, cache: blobs, tell: display.handle).run()
         let failed = BatchList(summary.failures)
         let name = "failed.list"
         if failed.items.isEmpty { try directory.directory.remove(name) } else { try directory.write(Array(failed.text.utf8), as: name) }
@@ -89,5 +107,12 @@ struct BatchHelper: ParsableCommand {
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// No file becomes larger: writing to it fails instead.
+    private func limitFiles(_ size: Int) {
+        signal(SIGXFSZ, SIG_IGN)
+        var limit = rlimit(rlim_cur: rlim_t(size), rlim_max: rlim_t(size))
+        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
     }
 }

@@ -39,11 +39,15 @@ final class BatchRun: Sendable {
         var attempt: Int
         /// On the monotonic clock.
         var notBefore = 0.0
+        var isAlone = false
     }
 
     private struct State {
         var waiting: [Work]
         var postponed: [Work] = []
+        /// Those that need all the room there is: done at the end, one at a time.
+        var alone: [Work] = []
+        var exclusive = false
         var running = 0
         var stopped = false
         var records: [Int: BatchRecord] = [:]
@@ -65,7 +69,7 @@ final class BatchRun: Sendable {
 
     func run() -> Summary {
         let start = monotonicSeconds()
-        let threads = (0..<min(settings.workers, plan.chosen.count)).map { _ in WorkerThread { [self] in while let work = next() { perform(work) } } }
+        let threads = (0..<min(settings.budget.workers, plan.chosen.count)).map { _ in WorkerThread { [self] in while let work = next() { perform(work) } } }
         for thread in threads { thread.join() }
         var summary = Summary()
         let records = state.update { $0.records }
@@ -93,6 +97,7 @@ final class BatchRun: Sendable {
         while true {
             let found = state.update { state -> Work?? in
                 if state.stopped { return .some(nil) }
+                if state.exclusive { return nil }
                 let time = monotonicSeconds()
                 if let place = state.postponed.firstIndex(where: { $0.notBefore <= time }) {
                     state.running += 1
@@ -102,7 +107,10 @@ final class BatchRun: Sendable {
                     state.running += 1
                     return work
                 }
-                return state.postponed.isEmpty && state.running == 0 ? .some(nil) : nil
+                guard state.postponed.isEmpty, state.running == 0 else { return nil }
+                guard let work = state.alone.popLast() else { return .some(nil) }
+                (state.running, state.exclusive) = (1, true)
+                return work
             }
             if let found { return found }
             // Whoever is at work may postpone what it does.
@@ -112,14 +120,22 @@ final class BatchRun: Sendable {
 
     private func perform(_ work: Work) {
         tell(.started(index: work.index))
-        var record = conversion.convert(work.index)
+        guard var record = conversion.convert(work.index, alone: work.isAlone) else {
+            state.update { state in
+                state.running -= 1
+                state.alone.append(Work(index: work.index, attempt: work.attempt, isAlone: true))
+            }
+            return
+        }
         if record.status != .skipped { record.attempts = work.attempt }
         if let failure = record.failure, failure.cause.isPassing, work.attempt < settings.attempts {
             let wait = min(settings.delay * Double(1 << min(work.attempt - 1, 10)), 300)
             tell(.postponed(index: work.index, record, seconds: wait))
             state.update { state in
                 state.running -= 1
-                state.postponed.append(Work(index: work.index, attempt: work.attempt + 1, notBefore: monotonicSeconds() + wait))
+                if work.isAlone { state.exclusive = false }
+                state.postponed.append(
+                    Work(index: work.index, attempt: work.attempt + 1, notBefore: monotonicSeconds() + wait, isAlone: work.isAlone))
             }
             return
         }
@@ -128,6 +144,7 @@ final class BatchRun: Sendable {
         tell(.finished(index: work.index, record))
         state.update { state in
             state.running -= 1
+            if work.isAlone { state.exclusive = false }
             state.records[work.index] = record
             if record.status == .failed, settings.failFast { state.stopped = true }
         }

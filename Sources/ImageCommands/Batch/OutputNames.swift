@@ -14,12 +14,14 @@ final class OutputNames: Sendable {
     }
     private let state: Monitor<State>
     private let references: [String]
+    private let template: NameTemplate?
 
-    init(_ plan: BatchPlan) {
+    init(_ plan: BatchPlan, _ template: NameTemplate?) {
+        self.template = template
         references = plan.items.map(\.reference)
         var state = State()
         for (index, item) in plan.items.enumerated() {
-            if let name = Self.name(item) {
+            if let name = Self.name(item, template) {
                 if state.owners[name] == nil { state.owners[name] = index }
             } else if plan.chosen.contains(index) {
                 state.unknown.append(index)
@@ -29,11 +31,16 @@ final class OutputNames: Sendable {
     }
 
     /// A name that shows before the image is opened.
-    private static func name(_ item: BatchItem) -> String? {
+    private static func name(_ item: BatchItem, _ template: NameTemplate?) -> String? {
         if let output = item.options.output { return output }
         guard let reference = (try? ImageLocation(item.reference))?.reference else { return nil }
-        return Docker2ACI.fileName(
-            ImageName(registry: reference.registry, repository: reference.repository, tag: reference.tag, original: reference.original))
+        let name = ImageName(registry: reference.registry, repository: reference.repository, tag: reference.tag, original: reference.original)
+        return template.map { $0.name(name, nil) } ?? Docker2ACI.fileName(name)
+    }
+
+    /// What an image that was opened is called.
+    func name(_ item: BatchItem, _ image: SourceImage) -> String {
+        item.options.output ?? template?.name(image.name, image) ?? Docker2ACI.fileName(image.name)
     }
 
     /// Takes a name for an image, once those before it in the list have theirs.

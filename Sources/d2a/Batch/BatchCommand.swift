@@ -7,7 +7,7 @@ struct BatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "batch",
         abstract: "Convert all images of a list.",
-        subcommands: [Convert.self, Submit.self, RunTask.self, Collect.self], defaultSubcommand: Convert.self)
+        subcommands: [Convert.self, Expand.self, Submit.self, RunTask.self, Collect.self], defaultSubcommand: Convert.self)
 
     struct Convert: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -22,14 +22,14 @@ struct BatchCommand: ParsableCommand {
                 Exit status: 0 all is converted, 3 some images failed, 254 failed, 2 wrong usage.
                 """)
 
-        @Argument(help: ArgumentHelp("The list, or -.", valueName: "list")) var list: String
+        @OptionGroup var images: BatchListOptions
         @OptionGroup var options: BatchOptions
         @OptionGroup var reports: BatchReports
         @OptionGroup var publishing: BatchPublishing
         @OptionGroup var comparing: BatchComparing
 
         func run() throws {
-            let list = try BatchList(reading: list)
+            let list = try images.read(options.source)
             var failed = try BatchOptions.someFail { try options.convert(list, chosen: Array(list.items.indices)) }
             let directory = try BatchDirectory(in: Directory.open(options.output))
             try publishing.publish(list.items, directory, page: true)
@@ -37,5 +37,16 @@ struct BatchCommand: ParsableCommand {
             try reports.write(BatchReport(list, in: directory))
             if failed { throw ExitCode(BatchOptions.someFailed) }
         }
+    }
+
+    struct Expand: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the images that a batch would convert, as a list.",
+            discussion: "Wildcards and registries are looked through now: what is printed stays the same for all tasks of a cluster.")
+
+        @OptionGroup var images: BatchListOptions
+        @OptionGroup var source: SourceOptions
+
+        func run() throws { print(try images.read(source).text, terminator: "") }
     }
 }

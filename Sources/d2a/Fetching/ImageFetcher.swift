@@ -33,6 +33,11 @@ struct ImageFetcher {
         return image
     }
 
+    /// An ACI that was made here of an image of Docker's, which has this name.
+    func converted(_ file: OpenFile, called reference: ImageReference?) throws -> StoredImage {
+        try convert(.file(path: file.path, image: nil), file.path, opened: file, called: reference)
+    }
+
     private func single(_ argument: ImageArgument, _ text: String) throws -> StoredImage {
         switch argument {
         case .stored(let prefix): return try store.open(store.resolve(prefix))
@@ -159,7 +164,7 @@ struct ImageFetcher {
     ///   - missing: whether a name that no registry knows is no failure yet.
     private func convert(
         _ location: ImageLocation, _ text: String, missing: Bool = false, opened file: OpenFile? = nil, proof: OpenFile? = nil, remote: RemoteCopy? = nil,
-        name: AppName? = nil
+        name: AppName? = nil, called reference: ImageReference? = nil
     ) throws -> StoredImage {
         let opened = try file ?? location.open()
         let workspace = try Workspace(store)
@@ -185,7 +190,7 @@ struct ImageFetcher {
         var record = ImageRecord(id: result.id, sha256: result.sha256, manifest: manifest, size: try blob.size(), importTime: time(nil))
         record.remotes = remote.map { [$0] }
         if let name, name.label("version") == nil { record.latest = true }
-        return try store.add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: location.reference)
+        return try store.add(record, manifest: Array(result.manifest.utf8), blob: blob, from: workspace, name: reference ?? location.reference)
     }
 
     /// A file of this machine is taken as it is, unless somebody has signed it.
