@@ -109,9 +109,9 @@ let package = Package(
 
         // What two images, or two ways to treat one, have different.
         module("Listing", ["Diagnostics", "Files"]),
-        module("Compare", ["Diagnostics", "Files", "AppC", "Listing", "Page"]),
         // What an image's process finds and does, under Docker and in a pod.
         module("Observation", ["Diagnostics", "Files", "Threads", "Subprocess", "Accounts", "AppC", "RuntimeBundle", "CLinux"]),
+        module("Compare", ["Observation", "Diagnostics", "Files", "AppC", "Listing", "Page"]),
 
         // What apps may ask of us: who runs pods registers them, and a process of its own answers.
         module("Metadata", ["Diagnostics", "Files", "Threads", "Subprocess", "AppC", "CLinux"]),
@@ -196,6 +196,10 @@ let package = Package(
                 "Publishing",
                 "Listing",
                 "Compare",
+                "Observation",
+                "RuntimeBundle",
+                "Accounts",
+                "Threads",
                 "CLinux",
                 "Program",
                 argumentParser,
@@ -232,7 +236,7 @@ let package = Package(
         tests("BatchTests", ["Batch", "Files"]),
         tests("IsolationTests", ["Isolation", "Pod", "AppC", "Files"]),
         tests("NetworkTests", ["Network", "AppC", "Files"]),
-        tests("CompareTests", ["Compare", "Listing", "Page", "Files", "Hashing"]),
+        tests("CompareTests", ["Compare", "Observation", "Listing", "Page", "Files", "Hashing"]),
         tests("StoreTests", ["Store", "Digest", "Files", "AppC"]),
         tests("FetchingTests", ["Trust", "Configuration", "Discovery", "Location", "AppC", "Reference"]),
         tests(

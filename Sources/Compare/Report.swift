@@ -189,7 +189,7 @@ public enum CompareError: DiagnosedError, Equatable {
     public var diagnosis: Diagnosis {
         switch self {
         case .noManifest(let name):
-            Diagnosis("\(name) is a directory without a manifest", hint: "--only filesystem compares the rest")
+            Diagnosis("\(name) is a directory without a manifest: --only filesystem compares the rest")
         case .badConfig(let id): Diagnosis("the configuration of \(id) is not a JSON object", hint: "ask whoever made the image")
         case .noDockerImage(let text):
             Diagnosis("\(text) is no Docker image", hint: "name one as its source has it: a reference, an archive, a layout or docker-daemon:NAME")

@@ -29,6 +29,12 @@ struct DockerContainer {
             terminal: conditions.terminal)
         configuration.process.env = settings.variables(defaults: defaults)
         configuration.root.readonly = conditions.readOnlyRoot
+        // So are the engine's files then.
+        if conditions.readOnlyRoot {
+            for index in configuration.mounts.indices where files.contains(where: { $0.path == configuration.mounts[index].destination }) {
+                configuration.mounts[index].options = configuration.mounts[index].options.map { $0 == "rw" ? "ro" : $0 }
+            }
+        }
         configuration.mounts += mounts
         return configuration
     }

@@ -4,6 +4,9 @@ import AppC
 public struct DockerSettings: Sendable, Hashable {
     public var entrypoint: [String]
     public var command: [String]
+    /// Whether they are strings, which is how images of old have it.
+    public var entrypointIsString = false
+    public var commandIsString = false
     /// As they stand.
     public var environment: [String]
     public var workingDirectory: String
@@ -37,11 +40,23 @@ public struct DockerSettings: Sendable, Hashable {
         }
         entrypoint = try words("Entrypoint")
         command = try words("Cmd")
+        if case .string? = fields?["Entrypoint"] { entrypointIsString = true }
+        if case .string? = fields?["Cmd"] { commandIsString = true }
         environment = try words("Env")
         workingDirectory = fields?["WorkingDir"]?.string ?? ""
         user = fields?["User"]?.string ?? ""
         if case .object(let members)? = fields?["Volumes"] { volumes = members.keys.sorted() } else { volumes = [] }
         stopSignal = (fields?["StopSignal"]?.string).flatMap { StopSignal($0) } ?? .standard
+    }
+
+    /// What Docker runs.
+    /// - Parameter arguments: in place of CMD.
+    public func words(_ arguments: [String]) -> [String] { entrypoint + (arguments.isEmpty ? command : arguments) }
+
+    /// What pods run: a shell takes what is a string.
+    public func shellWords(_ arguments: [String]) -> [String] {
+        func shell(_ words: [String], _ isString: Bool) -> [String] { isString && words != [""] ? ["/bin/sh", "-c"] + words : words }
+        return shell(entrypoint, entrypointIsString) + (arguments.isEmpty ? shell(command, commandIsString) : arguments)
     }
 
     /// The variables of a process: one without a value takes a default away, and is none itself.

@@ -12,11 +12,9 @@ public struct PodRun: Sendable {
     public var directory: String
     /// The image's ID.
     public var image: String
-    /// Of its mount points: each gets an empty volume.
-    public var mountPoints: [String]
 
-    public init(program: String = programPath(), directory: String, image: String, mountPoints: [String]) {
-        (self.program, self.directory, self.image, self.mountPoints) = (program, directory, image, mountPoints)
+    public init(program: String = programPath(), directory: String, image: String) {
+        (self.program, self.directory, self.image) = (program, directory, image)
     }
 
     private struct Report: Decodable {
@@ -33,9 +31,10 @@ public struct PodRun: Sendable {
     ///   - probe: the path of d2a-probe, and what it is to be told in place of the image's program.
     /// - Throws: ``ObservationError``, `FileError`, `SubprocessError`.
     public func run(_ arguments: [String], probe: (path: String, arguments: [String])?, _ conditions: RunConditions) throws -> RunRecord {
-        var words = ["run", "--dir=\(directory)", "--rm", "--net=none", "--status-fd=3", "--stop-timeout=\(conditions.grace)"]
+        var words = [
+            "run", "--dir=\(directory)", "--rm", "--net=none", "--status-fd=3", "--uuid-file-save=/proc/self/fd/4", "--stop-timeout=\(conditions.grace)",
+        ]
         if conditions.terminal { words.append("--interactive") }
-        words += mountPoints.map { "--volume=\($0),kind=empty" }
         if let probe { words.append("--volume=d2a-probe,kind=host,source=\(probe.path),readOnly=true") }
         words.append(image)
         if conditions.readOnlyRoot { words.append("--readonly-rootfs=true") }
@@ -43,14 +42,16 @@ public struct PodRun: Sendable {
         let given = probe?.arguments ?? arguments
         if !given.isEmpty { words += ["--"] + given }
 
-        let report = try OpenFile.inMemory("report")
+        let (report, uuid) = (try OpenFile.inMemory("report"), try OpenFile.inMemory("uuid"))
         let limit = probe == nil ? OutputRecord.limit : 4 << 20
         var terminal = conditions.terminal ? try NewTerminal() : nil
         let streams = try terminal.map { try CapturedStreams(master: $0.master, slave: $0.slave, limit: limit) } ?? CapturedStreams(limit: limit)
-        let process = try startProgram(program, words, descriptors: [report], streams: streams.own)
-        let began = monotonicSeconds()
+        let process = try startProgram(program, words, descriptors: [report, uuid], streams: streams.own)
         terminal = nil
         streams.handOver()
+        // Making a pod takes its time, which is not the program's.
+        try Supervision.await(process) { Self.isReady(uuid, in: directory) }
+        let began = monotonicSeconds()
         var record = RunRecord()
         let signal = conditions.stopSignal.number
         // After TERM the pod itself kills what is still there when the time is up; a second one then does no harm.
@@ -71,5 +72,13 @@ public struct PodRun: Sendable {
         if record.stop != nil, record.signal == SIGKILL { record.stop = .killed }
         (record.output, record.errors) = captured
         return record
+    }
+
+    /// Whether the pod's app runs, or has run (`PodDirectory`).
+    private static func isReady(_ file: OpenFile, in directory: String) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        guard let count = try? bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }), count > 0 else { return false }
+        let uuid = String(decoding: bytes[..<count].prefix { $0 > UInt8(ascii: " ") }, as: UTF8.self)
+        return access("\(directory)/pods/run/\(uuid)/ready", F_OK) == 0
     }
 }

@@ -75,6 +75,19 @@ public struct RunConditions: Sendable, Hashable, Codable {
     public static let probePath = "/.d2a-probe"
 
     public init() {}
+
+    /// - Parameter seconds: until a program is told to stop.
+    public func waiting(seconds: Int) -> RunConditions {
+        var copy = self
+        copy.patience = seconds
+        return copy
+    }
+
+    public func stopping(by signal: StopSignal) -> RunConditions {
+        var copy = self
+        copy.stopSignal = signal
+        return copy
+    }
 }
 
 /// A signal by which an image wants to be stopped (Docker's `StopSignal`): `SIGTERM`, `TERM`, `15`, `RTMIN+3`.

@@ -30,11 +30,8 @@ public struct RuntimeContainer: Sendable {
     ///   - probe: the path of d2a-probe, where that is to run in place of the image's program.
     /// - Throws: ``ObservationError``, `FileError`, `SubprocessError`.
     public func run(_ arguments: [String], probe: String?, _ conditions: RunConditions) throws -> RunRecord {
-        let image = settings.entrypoint + (arguments.isEmpty ? settings.command : arguments)
+        let image = settings.words(arguments)
         guard !image.isEmpty else { return .refused("No command specified") }
-        guard settings.workingDirectory.isEmpty || settings.workingDirectory.hasPrefix("/") else {
-            return .refused("the working directory '\(settings.workingDirectory)' is invalid, it needs to be an absolute path")
-        }
         // Whoever waits for the container's process must be its parent, once the runtime has gone.
         guard system_adopt_orphans() == 0 else { throw FileError("adopt", "processes without a parent") }
         let container = DockerContainer(settings: settings, tree: tree)

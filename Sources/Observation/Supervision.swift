@@ -36,6 +36,16 @@ struct Supervision {
     let stop: () -> Void
     let kill: () -> Void
 
+    /// Waits until something is so, or the process has ended, or two minutes have gone.
+    static func await(_ process: pid_t, _ isSo: () -> Bool) throws {
+        let deadline = monotonicSeconds() + 120
+        while !isSo(), monotonicSeconds() < deadline, !HeldSignals.hasOne {
+            var info = siginfo_t()
+            guard waitid(P_PID, id_t(process), &info, WEXITED | WNOHANG | WNOWAIT) == 0, info.si_signo == 0 else { return }
+            usleep(5000)
+        }
+    }
+
     /// Waits until it has ended, and leaves it to be reaped.
     /// - Throws: ``ObservationError/interrupted``, once it has ended.
     func run() throws -> RunRecord.Stop? {
@@ -60,7 +70,7 @@ struct Supervision {
         stop()
         if try ended(within: Double(conditions.grace)) { return .ended }
         kill()
-        while try !ended(within: 60) {}
+        _ = try ended(within: 60)
         return .killed
     }
 }

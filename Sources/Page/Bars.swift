@@ -40,5 +40,5 @@ public struct Bars {
         return .element("svg", [("viewBox", "0 0 \(total) \(max(1, y))"), ("role", "img")], shapes)
     }
 
-    private static func short(_ label: String) -> String { label.count > 36 ? label.prefix(17) + "…" + label.suffix(18) : label }
+    private static func short(_ label: String) -> String { label.count > 30 ? label.prefix(14) + "…" + label.suffix(15) : label }
 }

@@ -145,7 +145,8 @@ struct CompareTests {
     @Test func layersThatToolsDisagreeOnAreExplained() throws {
         let place = try Place()
         let engine = try Engine(place)
-        let others = ["unnamed-parent-of-hidden": "unnamed-parent", "escape-by-link": "own-link-as-parent"]
+        // The engine follows no lower link: what it makes in its place is a directory without a name.
+        let others = ["lower-link-as-parent docker": "unnamed-parent", "unnamed-parent-of-hidden": "unnamed-parent", "escape-by-link": "own-link-as-parent"]
         let text = try String(contentsOfFile: Lab.package + "/docs/layers.md", encoding: .utf8)
         var rows: [String: [(path: String, there: String)]] = [:]
         for line in text.split(separator: "\n") where line.hasPrefix("| ") {
@@ -165,7 +166,7 @@ struct CompareTests {
                 #expect(outcome.status == 2 && report.parts[0].problems.count == 1, "\(key)")
                 continue
             }
-            let rule = others[words[0]] ?? words[0]
+            let rule = others[key] ?? others[words[0]] ?? words[0]
             let explained = report.parts[0].differences.filter { $0.rule == rule }.map(\.subject)
             for (path, _) in expected {
                 #expect(explained.contains { path == $0 || path.hasPrefix($0 + "/") }, "\(key): \(path): \(report.found("filesystem"))")

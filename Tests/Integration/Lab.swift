@@ -300,7 +300,8 @@ final class Engine {
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = [
-            "dockerd", "--bridge=none", "--iptables=false", "--ip-masq=false", "-H", socket, "--data-root", root + "/data", "--exec-root", root + "/exec", "-p",
+            "python3", "\(Lab.package)/Tests/Fixtures/unmasked.py", "dockerd", "--bridge=none", "--iptables=false", "--ip-masq=false", "-H", socket,
+            "--data-root", root + "/data", "--exec-root", root + "/exec", "-p",
             root + "/pid",
         ]
         _ = FileManager.default.createFile(atPath: root + "/log", contents: nil)

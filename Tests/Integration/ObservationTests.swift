@@ -32,7 +32,7 @@ struct ObservationTests {
         /// - Parameter runtime: nil for a pod.
         func run(_ runtime: OCIRuntime?, _ arguments: [String] = [], _ conditions: RunConditions = .init(), probe words: [String]? = nil) throws -> RunRecord {
             guard let runtime else {
-                return try PodRun(program: Lab.programs + "/d2a", directory: place.store, image: id, mountPoints: [])
+                return try PodRun(program: Lab.programs + "/d2a", directory: place.store, image: id)
                     .run(arguments, probe: words.map { (ObservationTests.probe, $0) }, conditions)
             }
             let scratch = try Directory.make("\(place.path)/scratch-\(UUID().uuidString)")

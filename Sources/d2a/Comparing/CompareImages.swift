@@ -26,6 +26,7 @@ struct CompareImages: ParsableCommand {
     var with: Counterpart = .auto
     @Option(help: ArgumentHelp("Compare all images of a file, a line each; - is standard input.", valueName: "list")) var all: String?
     @Flag(help: "Print the rules that explain differences, as Markdown.") var rules = false
+    @OptionGroup(title: "How the image is run") var process: ProcessOptions
     @OptionGroup var fetching: FetchOptions
     @Argument(help: ArgumentHelp("What to compare.", valueName: "image")) var image: String?
     @Argument(parsing: .postTerminator, help: ArgumentHelp("Words that replace the image's CMD.", valueName: "arg")) var arguments: [String] = []
@@ -59,9 +60,8 @@ struct CompareImages: ParsableCommand {
                 result.parts.append(try comparison.filesystem())
                 result.left = comparison.left
             case .process:
-                var part = Part(.process, left: "a process", right: "a process")
-                part.add(problem: "processes can't be compared yet")
-                result.parts.append(part)
+                result.parts.append(try comparison.process(arguments, process.conditions))
+                result.left = comparison.left
             }
         }
         return result

@@ -11,15 +11,15 @@ import Subprocess
 
 /// One image, as its source has it and as it is in the store.
 final class ImageComparison {
-    private let store: ImageStore
-    private let work: Workspace
-    private let counterpart: Counterpart
-    private let text: String
-    private let location: ImageLocation
-    private let options: FetchOptions
-    private let stored: StoredImage
-    private let original: OriginalImage
-    private(set) var left = Side(title: "Docker")
+    let store: ImageStore
+    let work: Workspace
+    let counterpart: Counterpart
+    let text: String
+    let location: ImageLocation
+    let options: FetchOptions
+    let stored: StoredImage
+    let original: OriginalImage
+    var left = Side(title: "Docker")
     let right: Side
 
     /// - Parameter text: a Docker image as its source has it.
@@ -40,7 +40,7 @@ final class ImageComparison {
     }
 
     /// - Parameter more: options of `d2a-image original`.
-    private static func original(
+    static func original(
         _ location: ImageLocation, _ text: String, _ options: FetchOptions, _ more: [String] = [], archive: OpenFile? = nil, in directory: Directory
     ) throws -> OriginalImage {
         let report = try directory.unnamedFile()
@@ -91,8 +91,8 @@ final class ImageComparison {
             try TreeComparison.compare(ListingReader(theirs!), ListingReader(listing), into: part, explain: explanation.rule)
         }
         var result = try compared()
-        if result.counts.keys.contains(where: { $0.hasPrefix("file-") }) {
-            // What isn't explained yet may be by the layers, all of which have to be read for that.
+        if result.counts.keys.contains(where: { $0.hasPrefix("file-") || $0 == "unnamed-parent-of-lower" }) {
+            // What isn't explained yet, or not for sure, may be by the layers, all of which have to be read for that.
             explanation.facts = try Self.original(location, text, options, ["--facts"], in: work.directory).facts
             result = try compared()
         }
@@ -100,8 +100,10 @@ final class ImageComparison {
         part.charts.insert(
             Chart(
                 id: "layers", title: "Where the bytes are, by layer as served", unit: "bytes",
-                bars: original.layers.compactMap { layer in
-                    layer.size.map { Chart.Bar(layer.name, left: $0, right: nil) }
+                bars: original.layers.enumerated().compactMap { number, layer in
+                    // A digest's first digits are what people know it by.
+                    let name = layer.name.split(separator: ":").last?.prefix(12) ?? ""
+                    return layer.size.map { Chart.Bar("\(number + 1): \(name)", left: $0, right: nil) }
                 }), at: 0)
         return part
     }

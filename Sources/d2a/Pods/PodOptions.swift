@@ -198,7 +198,8 @@ struct RuntimeOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Write to this open descriptor, as JSON, how the apps ended: exit codes and signals, or why they didn't start.", valueName: "fd"))
+            "Write to this open descriptor, as JSON, how the apps ended: exit codes and signals, or why they didn't start. Warnings are left out then.",
+            valueName: "fd"))
     var statusFd: Int32?
 
     @Option(

@@ -50,14 +50,15 @@ struct PodRequest {
     }
 
     /// Renders the images and fills the pod's directory.
-    func prepare(_ pod: PodDirectory, _ store: ImageStore, overlay: Bool) throws -> PodContents {
+    /// - Parameter quietly: says nothing of what isn't an error: what the apps write is looked at by a program.
+    func prepare(_ pod: PodDirectory, _ store: ImageStore, overlay: Bool, quietly: Bool = false) throws -> PodContents {
         let trees = try images.map { try store.tree(of: $0) }
         let rendered = zip(images, trees).map {
             RenderedImage(id: $0.id.description, manifest: $0.manifest, manifestFile: $0.manifestFile, root: $1.directory, path: $1.path)
         }
         // Until the pod's directory names them, nothing but their locks keeps the trees.
         let (complete, implicit) = try withExtendedLifetime(trees) { try pod.prepare(manifest, images: rendered, overlay: overlay) }
-        for volume in implicit {
+        for volume in implicit where !quietly {
             complain(
                 """
                 d2a: warning: no volume specified for mount point "\(volume.mountPoint)", implicitly creating an "empty" volume. \

@@ -59,7 +59,7 @@ struct Run: ParsableCommand {
         var pod = try PodDirectory(in: store.root)
         defer { PodSurroundings.discard(pod, options.runtime) }
         if let file = options.uuidFileSave { try OpenFile.open(file, O_WRONLY | O_CREAT | O_TRUNC).write(pod.uuid) }
-        let contents = try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        let contents = try request.prepare(pod, store, overlay: !options.pod.noOverlay, quietly: options.runtime.statusFd != nil)
         try pod.move(to: .run)
         try PodCommand.start(pod, contents, store, options.runtime, insecure: fetching?.insecure ?? .environment)
     }

@@ -1,3 +1,0 @@
-extension RuleTable {
-    static let process: [Rule] = []
-}
