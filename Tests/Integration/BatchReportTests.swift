@@ -9,7 +9,9 @@ struct BatchReportTests {
     @Test func allFormsSayTheSame() throws {
         let place = try Place()
         for number in 0..<6 {
-            let archive = try place.archive("mkdir a; head -c 300000 /dev/zero >a/base", "mkdir b; seq \(number * 1000) >b/own; head -c 2000 /dev/zero >b/more")
+            let archive = try place.archive(
+                "mkdir a; head -c 300000 /dev/zero >a/base; touch -d @1000000000 a/base a .",
+                "mkdir b; seq \(number * 1000) >b/own; head -c 2000 /dev/zero >b/more")
             try FileManager.default.moveItem(atPath: archive, toPath: "\(place.path)/app\(number).docker")
         }
         let outcome = try place.shell(

@@ -11,7 +11,9 @@ struct ClusterTests {
     private func prepare(_ place: Place) throws -> RegistryServer {
         let registry = try RegistryServer(place)
         for number in 0..<5 {
-            try registry.push(try place.archive("mkdir a; seq 10000 >a/base", "mkdir b; echo \(number % 4) >b/own"), as: "team/app:\(number)")
+            try registry.push(
+                try place.archive("mkdir a; seq 10000 >a/base; touch -d @1000000000 a/base a .", "mkdir b; echo \(number % 4) >b/own"), as: "team/app:\(number)"
+            )
         }
         let list = (0..<5).map { "\(registry.address)/team/app:\($0)\n" }.joined() + "\(registry.address)/team/none:1\n"
         try list.write(toFile: place.path + "/list", atomically: true, encoding: .utf8)

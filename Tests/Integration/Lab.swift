@@ -120,7 +120,9 @@ final class Place {
     func archive(_ layers: [String], config: String = #"{"Cmd":["/bin/sh"]}"#, more: String = "") throws -> String {
         var script = "set -e; rm -rf make; mkdir make; cd make; ids=(); names=()\n"
         for (number, layer) in layers.enumerated() {
-            script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) --xattrs --xattrs-include='*' -cf \(number)/layer.tar .; "
+            // Without the times of this moment, so that equal trees are equal layers.
+            script += "mkdir t\(number) \(number); (cd t\(number); \(layer)); tar -C t\(number) --xattrs --xattrs-include='*' "
+            script += "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime -cf \(number)/layer.tar .; "
             script += "ids+=(\"\\\"sha256:$(sha256sum <\(number)/layer.tar | cut -c1-64)\\\"\"); names+=('\"\(number)/layer.tar\"')\n"
         }
         script += """
