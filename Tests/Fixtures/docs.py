@@ -62,7 +62,7 @@ def matches(expected, actual):
 class Shell:
     def __init__(self, directory):
         environment = dict(os.environ, PATH=programs + ":" + os.environ["PATH"], HOME=directory + "/home", D2A_DIR=directory + "/store",
-                           D2A_CACHE=directory + "/cache", COLUMNS="120", LC_ALL="C.UTF-8")
+                           D2A_CACHE=directory + "/cache", D2A_RUN_DIR=directory + "/run", COLUMNS="120", LC_ALL="C.UTF-8")
         for name in ["D2A_DOCS_INSIDE", "TERM"]:
             environment.pop(name, None)
         os.makedirs(directory + "/home")

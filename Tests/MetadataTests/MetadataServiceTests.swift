@@ -33,10 +33,11 @@ final class MetadataServiceTests {
     /// Services that have the test's socket open.
     private func processes() -> [Int32] {
         var sockets: [String] = []
-        // Where sockets come and go the kernel's list may leave some out.
+        // Where sockets come and go the kernel's list may leave some out; and others' may have names that are no text.
         for _ in 0..<20 where sockets.isEmpty {
-            sockets = ((try? String(contentsOfFile: "/proc/net/unix", encoding: .utf8)) ?? "").split(separator: "\n")
-                .filter { $0.hasSuffix("/\(name)/run/metadata-svc.sock") }.compactMap { $0.split(separator: " ").dropLast().last }.map { "socket:[\($0)]" }
+            let list = String(decoding: (try? Data(contentsOf: URL(fileURLWithPath: "/proc/net/unix"))) ?? Data(), as: UTF8.self)
+            sockets = list.split(separator: "\n").filter { $0.hasSuffix("/\(name)/run/metadata-svc.sock") }
+                .compactMap { $0.split(separator: " ").dropLast().last }.map { "socket:[\($0)]" }
         }
         return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter { pid in
             (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "d2a-metadata\n"

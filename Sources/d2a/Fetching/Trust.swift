@@ -59,7 +59,12 @@ struct KeyReview {
         complain("pubkey: prefix: \"\(prefix ?? "")\"\nkey: \"\(place)\"\n")
         let groups = stride(from: 0, to: 40, by: 4).map { String(fingerprint.uppercased().dropFirst($0).prefix(4)) }
         // Who fetches reads IDs on standard output, and nothing else.
-        let say = { (text: String) in if discovered { complain(text + "\n") } else { print(text) } }
+        let say = { (text: String) in
+            if discovered { return complain(text + "\n") }
+            print(text)
+            // In its place among what goes to standard error.
+            fflush(nil)
+        }
         say("gpg key fingerprint is: " + groups[..<5].joined(separator: " ") + "  " + groups[5...].joined(separator: " "))
         for line in lines where line[0] == "uid" { say("\t" + printable(String(line[9]))) }
         let unasked = skip || (discovered && options.trustsKeysFromHTTPS && (place.hasPrefix("https://") || options.insecure.contains(.pubkey)))
