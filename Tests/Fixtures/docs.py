@@ -11,12 +11,14 @@ in the working directory. So what the examples leave behind goes with them.
 """
 import os, re, shutil, signal, subprocess, sys, tempfile, time
 
-if "D2A_DOCS_INSIDE" not in os.environ:
-    os.environ["D2A_DOCS_INSIDE"] = "1"
-    os.execvp("unshare", ["unshare", "--mount", "--net", "--propagation", "private", sys.executable] + sys.argv)
-
-programs, page = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 scripts = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts")
+
+
+def enter():
+    """Begins this program anew in namespaces of its own, where it isn't in them."""
+    if "D2A_DOCS_INSIDE" not in os.environ:
+        os.environ["D2A_DOCS_INSIDE"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--net", "--propagation", "private", sys.executable] + sys.argv)
 
 
 def parse(text):
@@ -60,7 +62,7 @@ def matches(expected, actual):
 
 
 class Shell:
-    def __init__(self, directory):
+    def __init__(self, directory, programs):
         environment = dict(os.environ, PATH=programs + ":" + os.environ["PATH"], HOME=directory + "/home", D2A_DIR=directory + "/store",
                            D2A_CACHE=directory + "/cache", D2A_RUN_DIR=directory + "/run", COLUMNS="120", LC_ALL="C.UTF-8")
         for name in ["D2A_DOCS_INSIDE", "TERM"]:
@@ -100,27 +102,44 @@ class Shell:
         self.process.wait()
 
 
-def main():
-    blocks = parse(open(page).read())
-    if not any(kind == "console" for _, kind, _ in blocks):
-        print("no examples")
-        return 0
-    directory = tempfile.mkdtemp(prefix="d2a-docs-")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    registry, failures, count = None, [], 0
-    shell = Shell(directory)
-    try:
+class Stage:
+    """The machine on which examples are run: a registry, an image, a shell."""
+
+    def __init__(self, programs):
+        self.directory = tempfile.mkdtemp(prefix="d2a-docs-")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        self.registry, self.shell = None, Shell(self.directory, programs)
+
+    def __enter__(self):
+        directory = self.directory
         made = subprocess.run([scripts + "/make-busybox", directory + "/work"], capture_output=True, text=True)
         assert made.returncode == 0, made.stderr
         with open(directory + "/registry.yml", "w") as file:
             file.write('version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/registry}}\nhttp: {addr: "127.0.0.1:5000"}\n' % directory)
         with open(directory + "/registry.log", "w") as log:
-            registry = subprocess.Popen(["docker-registry", "serve", directory + "/registry.yml"], stdout=log, stderr=log)
+            self.registry = subprocess.Popen(["docker-registry", "serve", directory + "/registry.yml"], stdout=log, stderr=log)
         for attempt in range(100):
             if subprocess.run(["skopeo", "copy", "-q", "--dest-tls-verify=false", "docker-archive:%s/work/busybox.docker" % directory,
                                "docker://127.0.0.1:5000/library/busybox:latest"], capture_output=True).returncode == 0:
                 break
             time.sleep(0.1)
+        return self.shell
+
+    def __exit__(self, *error):
+        self.shell.close()
+        if self.registry:
+            self.registry.kill()
+            self.registry.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def main(programs, page):
+    blocks = parse(open(page).read())
+    if not any(kind == "console" for _, kind, _ in blocks):
+        print("no examples")
+        return 0
+    failures, count = [], 0
+    with Stage(programs) as shell:
         for start, kind, lines in blocks:
             if kind == "setup":
                 status, output = shell.run("\n".join(lines))
@@ -139,16 +158,12 @@ def main():
                     failures.append("%d: $ %s\n  the page shows:\n    %s\n  it prints:\n    %s" % (number, command, "\n    ".join(expected), "\n    ".join(output)))
                 elif status and not tolerated:
                     failures.append("%d: $ %s ends with %d" % (number, command, status))
-    finally:
-        shell.close()
-        if registry:
-            registry.kill()
-            registry.wait()
-        shutil.rmtree(directory, ignore_errors=True)
     for failure in failures:
         print(os.path.basename(page) + ":" + failure)
     print("%d examples, %d failures" % (count, len(failures)))
     return 1 if failures else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    enter()
+    sys.exit(main(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])))
