@@ -41,7 +41,7 @@ enum Rkt {
         "stage1-name": .stage1, "stage1-path": .stage1, "stage1-url": .stage1, "stage1-from-dir": .stage1, "stage1-hash": .stage1,
         "full": .toggle, "no-legend": .toggle, "force": .toggle, "mark-only": .toggle, "overwrite": .toggle,
         "rootfs-only": .toggle, "root": .toggle, "skip-fingerprint-review": .toggle, "insecure-allow-http": .toggle, "quiet": .toggle, "interactive": .toggle,
-        "inherit-env": .toggle, "mds-register": .toggle, "no-overlay": .toggle,
+        "private-users": .toggle, "inherit-env": .toggle, "mds-register": .toggle, "no-overlay": .toggle,
     ]
 
     /// The flavours of rkt's stage1, by what their names hold, and who stands for them here.
