@@ -257,6 +257,8 @@ let package = Package(
                 "Archive",
                 "TestSupport",
             ]),
+        tests("Integration", ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
+        tests("Integration", ["appc-probe", "AppC", "Files", "Threads", "Transport", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
 

@@ -46,13 +46,12 @@ public struct HTTPResponse: Sendable {
     public var isSuccess: Bool { (200..<300).contains(status) }
 }
 
-/// Requests over libcurl. Connections are kept and used again; may be used from several threads at once.
+/// Requests over libcurl. Connections are kept and used again, and used by several requests at once where the server speaks HTTP/2; may be
+/// used from several threads at once.
 public final class HTTPClient: Sendable {
     private let options: TransportOptions
-    private let idle = Monitor<[Handle]>([])
     private let gate: RequestGate
-
-    private struct Handle: @unchecked Sendable { let curl: UnsafeMutableRawPointer }
+    private let loop: TransferLoop
 
     private static let libraryReady: Void = { if curl_global_init(Int(CURL_GLOBAL_DEFAULT)) != CURLE_OK { fatalError("libcurl can't start") } }()
 
@@ -60,9 +59,8 @@ public final class HTTPClient: Sendable {
         self.options = options
         gate = RequestGate(options.limits)
         _ = Self.libraryReady
+        loop = TransferLoop()
     }
-
-    deinit { for handle in idle.update({ $0 }) { curl_easy_cleanup(handle.curl) } }
 
     /// Asks once. Redirects are followed, without credentials as soon as they leave the first origin.
     ///
@@ -159,29 +157,15 @@ public final class HTTPClient: Sendable {
 
     // MARK: One exchange
 
-    /// What libcurl's callbacks work on.
-    private struct Exchange {
-        var response = HTTPResponse(status: 0, headers: HTTPHeaders(), errorBody: [])
-        var failure: (any Error)?
-        let began: ((HTTPResponse) -> Void)?
-        let bandwidth: Bandwidth?
-        let body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
-    }
-
     private func exchange(
         _ request: HTTPRequest, began: ((HTTPResponse) -> Void)? = nil, _ body: (HTTPResponse, UnsafeRawBufferPointer) throws -> Void
     ) throws -> HTTPResponse {
-        let address = request.address
+        let (address, transfer) = (request.address, Transfer(tellsBeginning: began != nil))
+        let curl = transfer.curl
         gate.enter()
         defer { gate.leave() }
-        let handle = idle.update { $0.popLast() } ?? Handle(curl: curl_easy_init())
-        let curl = handle.curl
         var list: UnsafeMutablePointer<curl_slist>?
-        defer {
-            curl_easy_reset(curl)
-            curl_slist_free_all(list)
-            idle.update { $0.append(handle) }
-        }
+        defer { curl_slist_free_all(list) }
         for (name, value) in request.headers { list = curl_slist_append(list, "\(name): \(value)") }
         _ = curl_shim_set_text(curl, CURLOPT_URL, address.text)
         _ = curl_shim_set_text(curl, CURLOPT_PROTOCOLS_STR, "http,https")
@@ -230,22 +214,31 @@ public final class HTTPClient: Sendable {
             _ = curl_shim_set_long(curl, CURLOPT_SSL_VERIFYPEER, 0)
             _ = curl_shim_set_long(curl, CURLOPT_SSL_VERIFYHOST, 0)
         }
-        var words = [CChar](repeating: 0, count: Int(CURL_ERROR_SIZE))
+        // Rather one connection that takes a moment to be made than one each.
+        if address.scheme == "https" { _ = curl_shim_set_long(curl, CURLOPT_PIPEWAIT, 1) }
 
-        return try withoutActuallyEscaping(body) { body in
-            var state = Exchange(began: began, bandwidth: options.limits.bandwidth, body: body)
-            let code: CURLcode = withUnsafeMutablePointer(to: &state) { state in
-                words.withUnsafeMutableBufferPointer { words in
-                    _ = curl_shim_set_text(curl, CURLOPT_ERRORBUFFER, words.baseAddress)
-                    _ = curl_shim_set_header_reader(curl, Self.receiveHeader, state)
-                    _ = curl_shim_set_writer(curl, Self.receiveBody, state)
-                    return curl_easy_perform(curl)
+        loop.start(transfer)
+        var failure: (any Error)?
+        var bytes: [UInt8] = []
+        while true {
+            let result = transfer.read(into: &bytes, loop)
+            guard let result else {
+                if bytes.isEmpty {
+                    began?(transfer.answer)
+                    continue
                 }
+                // What comes while a transfer ends is nobody's.
+                guard failure == nil else { continue }
+                options.limits.bandwidth?.admit(bytes.count)
+                do { try bytes.withUnsafeBytes { try body(transfer.answer, $0) } } catch {
+                    failure = error
+                    loop.abandon(transfer)
+                }
+                continue
             }
-            if let failure = state.failure ?? upload?.failure { throw failure }
-            state.response.status = curl_shim_status(curl)
-            guard code == CURLE_OK else { throw Self.error(code, words, address) }
-            return state.response
+            if let failure = failure ?? upload?.failure { throw failure }
+            guard result == CURLE_OK else { throw Self.error(result, transfer.detail, address) }
+            return transfer.answer
         }
     }
 
@@ -258,43 +251,7 @@ public final class HTTPClient: Sendable {
         }
     }
 
-    private static let receiveHeader: curl_shim_writer = { bytes, size, count, context in
-        let state = context!.assumingMemoryBound(to: Exchange.self)
-        let line = String(decoding: UnsafeRawBufferPointer(start: bytes, count: size * count), as: UTF8.self)
-        if line.hasPrefix("HTTP/") {
-            // A status line: also that of an interim answer, or of a proxy's.
-            state.pointee.response.headers = HTTPHeaders()
-            state.pointee.response.status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
-        } else if let colon = line.firstIndex(of: ":") {
-            let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }.prefix { $0 != "\r" && $0 != "\n" && $0 != "\r\n" }
-            state.pointee.response.headers.add(String(line[..<colon]), String(value))
-        } else if state.pointee.response.status >= 200 {
-            // The empty line.
-            state.pointee.began?(state.pointee.response)
-        }
-        return size * count
-    }
-
-    private static let receiveBody: curl_shim_writer = { bytes, size, count, context in
-        let state = context!.assumingMemoryBound(to: Exchange.self)
-        let chunk = UnsafeRawBufferPointer(start: bytes, count: size * count)
-        guard state.pointee.response.isSuccess else {
-            guard state.pointee.response.errorBody.count + chunk.count <= 1 << 20 else { return 0 }
-            state.pointee.response.errorBody.append(contentsOf: chunk)
-            return size * count
-        }
-        do {
-            state.pointee.bandwidth?.admit(chunk.count)
-            try state.pointee.body(state.pointee.response, chunk)
-            return size * count
-        } catch {
-            state.pointee.failure = error
-            return 0
-        }
-    }
-
-    private static func error(_ code: CURLcode, _ words: [CChar], _ address: WebAddress) -> TransportError {
-        let detail = String(decoding: words.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    private static func error(_ code: CURLcode, _ detail: String, _ address: WebAddress) -> TransportError {
         let reason = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT: return .unreachable(address, reason: reason)

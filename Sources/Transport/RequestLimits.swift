@@ -30,7 +30,7 @@ public final class Bandwidth: Sendable {
             ready = max(ready, time) + Double(count) / bytesPerSecond
             return ready - time
         }
-        // Bytes come in pieces of 256 KiB at most.
+        // Bytes come in pieces of some 512 KiB at most.
         if wait > 0 { usleep(UInt32(min(wait, 4000) * 1e6)) }
     }
 }

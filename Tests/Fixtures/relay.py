@@ -3,8 +3,8 @@
 
 usage: relay.py HOST PORT RATE LOG [ADDRESS]
 
-RATE: bytes a second from the server to all clients together; 0 for no bound; "stall" for none once 100,000 have passed. Listens on
-ADDRESS (127.0.0.1), prints the port, and relays until its standard input ends. LOG gets a line for each connection.
+RATE: bytes a second from the server to all clients together; 0 for no bound; "stall" for none once 100,000 have passed; "cut=N" breaks
+a connection off, for once, when N bytes have passed. Listens on ADDRESS (127.0.0.1), prints the port, and relays until its standard input ends. LOG gets a line for each connection.
 """
 import socket, sys, threading, time
 
@@ -22,6 +22,10 @@ def admit(count):
         passed += count
         if rate == "stall":
             wait = 1e9 if passed > 100_000 else 0
+        elif rate.startswith("cut="):
+            if passed - count < int(rate[4:]) <= passed:
+                raise ConnectionResetError
+            wait = 0
         elif rate == "0":
             wait = 0
         else:

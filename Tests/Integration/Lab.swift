@@ -153,23 +153,24 @@ final class RegistryServer {
     init(_ place: Place, options: String = "", http: String = "") throws {
         self.place = place
         root = place.path + "/registry"
-        // Below those that the kernel gives to clients.
-        let port = Int.random(in: 20000..<32768)
-        address = "127.0.0.1:\(port)"
-        let config = "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: \(root)}}\nhttp: {addr: \"\(address)\"\(http)}\n\(options)"
+        // The kernel chooses a port that is free, and the log says which.
+        let config =
+            "version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: \(root)}}\nhttp: {addr: \"127.0.0.1:0\"\(http)}\n\(options)"
         try config.write(toFile: place.path + "/registry.yml", atomically: true, encoding: .utf8)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["docker-registry", "serve", place.path + "/registry.yml"]
         log = place.path + "/registry.log"
-        _ = FileManager.default.createFile(atPath: log, contents: nil)
+        let errors = place.path + "/registry.errors"
+        for path in [log, errors] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
         process.standardOutput = FileHandle(forWritingAtPath: log)
-        process.standardError = FileHandle.nullDevice
+        process.standardError = FileHandle(forWritingAtPath: errors)
         try process.run()
-        for _ in 0..<100 {
-            if try Lab.run("bash", ["-c", "exec 3<>/dev/tcp/127.0.0.1/\(port)"]).status == 0 { return }
-            usleep(100_000)
+        var port: Substring?
+        for _ in 0..<200 where port == nil {
+            port = try String(contentsOfFile: errors, encoding: .utf8).firstMatch(of: /listening on 127\.0\.0\.1:([0-9]+)/)?.1
+            if port == nil { usleep(50_000) }
         }
-        Issue.record("docker-registry doesn't answer on \(address)")
+        address = "127.0.0.1:" + (try #require(port, "docker-registry doesn't start: \((try? String(contentsOfFile: errors, encoding: .utf8)) ?? "")"))
     }
 
     deinit {
@@ -183,7 +184,7 @@ final class RegistryServer {
             "sh",
             [
                 "-c",
-                "find \(root) -path '*/blobs/sha256/*/data' | xargs grep -LF '\"' | while read -r f; do printf x | dd of=$f bs=1 seek=30 conv=notrunc 2>/dev/null; done",
+                "find \(root) -path '*/blobs/sha256/*/data' | while read -r f; do [ \"$(head -c 1 $f)\" = '{' ] || printf damaged | dd of=$f bs=1 seek=30 conv=notrunc 2>/dev/null; done",
             ])
         try #require(outcome.status == 0, "\(outcome.errors)")
     }

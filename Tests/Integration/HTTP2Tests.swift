@@ -1,0 +1,152 @@
+import Foundation
+import Synchronization
+import Testing
+import Threads
+import Transport
+
+private let ready = Lab.has("docker-registry") && Lab.has("skopeo") && Lab.has("nginx") && Lab.has("openssl")
+
+/// nginx, which speaks HTTPS for a registry or from a directory; ended with this object.
+private final class WebServer {
+    let address: String
+    let place: Place
+    private var process = Process()
+
+    /// - Parameters:
+    ///   - protocols: `http2` where it is to be spoken.
+    ///   - location: what there is, as nginx's configuration has it.
+    init(_ place: Place, protocols: String, location: String) throws {
+        self.place = place
+        let made = try place.shell(
+            "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>&1")
+        try #require(made.status == 0, "\(made)")
+        let path = place.path
+        for _ in 0..<5 {
+            // Below those that the kernel gives to clients. Where somebody has the port, nginx ends without having written its number.
+            let port = Int.random(in: 20000..<32768)
+            try """
+            pid \(path)/nginx.pid; error_log \(path)/nginx.errors; daemon off; worker_processes 1; \(Lab.isRoot ? "user root;" : "")
+            events {}
+            http {
+                log_format short '$connection $server_protocol $status $request_uri $http_range'; access_log \(path)/access.log short;
+                client_body_temp_path \(path)/t1; proxy_temp_path \(path)/t2; fastcgi_temp_path \(path)/t3; uwsgi_temp_path \(path)/t4;
+                scgi_temp_path \(path)/t5; proxy_buffering off; proxy_set_header Host $http_host;
+                server {
+                    listen 127.0.0.1:\(port) ssl \(protocols); ssl_certificate \(path)/cert.pem; ssl_certificate_key \(path)/key.pem;
+                    location / { \(location) }
+                }
+            }
+
+            """.write(toFile: path + "/nginx.conf", atomically: true, encoding: .utf8)
+            process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+            process.arguments = ["nginx", "-c", "\(path)/nginx.conf", "-p", path]
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            while process.isRunning {
+                if FileManager.default.fileExists(atPath: path + "/nginx.pid") {
+                    address = "localhost:\(port)"
+                    return
+                }
+                usleep(20_000)
+            }
+        }
+        throw CocoaError(.fileNoSuchFile)
+    }
+
+    deinit {
+        process.terminate()
+        process.waitUntilExit()
+    }
+
+    /// The answers, as connection, protocol, status, path and range.
+    var answers: [[Substring]] {
+        ((try? String(contentsOfFile: place.path + "/access.log", encoding: .utf8)) ?? "").split(separator: "\n").map { $0.split(separator: " ") }
+    }
+}
+
+/// Several downloads from one host over one connection, where that speaks HTTP/2.
+@Suite(.enabled(if: ready, "needs docker-registry, skopeo, nginx and openssl (make setup)"))
+struct HTTP2Tests {
+    @Test func layersShareAConnection() throws {
+        let place = try Place()
+        let registry = try RegistryServer(try Place())
+        let image = try place.archive((0..<8).map { "head -c \(300_000 + $0) /dev/urandom >file\($0)" })
+        try registry.push(image, as: "many/layers:latest")
+        // Slow enough that there are always several under way.
+        let pass = "limit_rate 400k; proxy_pass http://\(registry.address);"
+        for (protocols, name) in [("http2", "HTTP/2.0"), ("", "HTTP/1.1")] {
+            let server = try WebServer(try Place(), protocols: protocols, location: pass)
+            let outcome = try place.shell(
+                """
+                export SSL_CERT_FILE=\(server.place.path)/cert.pem
+                docker2aci --quiet --no-cache --jobs=4 --compression=none \(server.address)/many/layers; tar -xOf many-layers-latest.aci --wildcards 'rootfs/file*' | sha256sum
+                docker2aci --quiet --compression=none -o file.aci made.docker; tar -xOf file.aci --wildcards 'rootfs/file*' | sha256sum
+                """)
+            let sums = outcome.output.split(separator: "\n")
+            #expect(sums.count == 2 && sums[0] == sums[1] && outcome.errors == "", "\(outcome)")
+            let answers = server.answers
+            #expect(answers.count >= 10 && answers.allSatisfy { $0[1] == name && $0[2] == "200" }, "\(answers)")
+            #expect(answers.count { $0[3].contains("/blobs/") } == 9)
+            let connections = Set(answers.map { $0[0] }).count
+            #expect(protocols == "http2" ? connections == 1 : (2...5).contains(connections), "\(name): \(connections)")
+        }
+    }
+
+    /// All that come over one connection break off with it, and go on over the next.
+    @Test func aConnectionThatBreaks() throws {
+        let place = try Place()
+        let registry = try RegistryServer(try Place())
+        let image = try place.archive((0..<4).map { "head -c \(1_000_000 + $0) /dev/urandom >file\($0)" })
+        try registry.push(image, as: "many/layers:latest")
+        // Slow enough that several are under way when it happens.
+        let server = try WebServer(try Place(), protocols: "http2", location: "limit_rate 1m; proxy_pass http://\(registry.address);")
+        let relay = try FixtureServer.relay(to: String(server.address.replacing("localhost", with: "127.0.0.1")), rate: "cut=1500000")
+        let outcome = try place.shell(
+            """
+            export SSL_CERT_FILE=\(server.place.path)/cert.pem
+            docker2aci --quiet --no-cache --retry-delay=0 --compression=none localhost:\(relay.port)/many/layers; tar -xOf many-layers-latest.aci --wildcards 'rootfs/file*' | sha256sum
+            docker2aci --quiet --compression=none -o file.aci made.docker; tar -xOf file.aci --wildcards 'rootfs/file*' | sha256sum
+            """)
+        let sums = outcome.output.split(separator: "\n")
+        #expect(sums.count == 2 && sums[0] == sums[1] && outcome.errors == "", "\(outcome)")
+        let again = server.answers.filter { $0[2] == "206" }
+        #expect(again.count >= 2 && again.allSatisfy { $0[4].hasPrefix("bytes=") }, "\(server.answers)")
+        #expect(Set(server.answers.map { $0[0] }).count == 2 && relay.requests.count == 2)
+    }
+
+    /// What nobody reads isn't read from the network, does not hold up who does read, and comes whole in the end.
+    @Test func slowReaders() throws {
+        for protocols in ["http2", ""] {
+            let place = try Place()
+            let made = try place.shell("head -c 48000000 /dev/urandom >large; head -c 3000000 /dev/urandom >small")
+            try #require(made.status == 0, "\(made)")
+            let server = try WebServer(place, protocols: protocols, location: "root \(place.path);")
+            let (large, small) = (try Data(contentsOf: URL(filePath: place.path + "/large")), try Data(contentsOf: URL(filePath: place.path + "/small")))
+            var options = TransportOptions()
+            options.roots = try String(contentsOfFile: place.path + "/cert.pem", encoding: .utf8)
+            let client = HTTPClient(options)
+            let results = Mutex<[String: Data]>([:])
+            let base = "https://\(server.address)/"
+            try parallel(count: 6, workers: 6) { number in
+                let name = number < 3 ? "large" : "small"
+                var data = Data()
+                let response = try client.get(WebAddress(base + name)!) { _, bytes in
+                    data.append(contentsOf: bytes)
+                    // Those of the large one wait until all others are through, and then now and then.
+                    if name == "large" {
+                        if data.count == bytes.count { while results.withLock({ $0.count { $0.key.hasPrefix("small") } }) < 3 { usleep(1000) } }
+                        if data.count % 7 == 0 { usleep(2000) }
+                    }
+                }
+                #expect(response.status == 200)
+                results.withLock { $0["\(name)\(number)"] = data }
+            }
+            results.withLock { results in
+                #expect(results.count == 6)
+                for (name, data) in results { #expect(data == (name.hasPrefix("large") ? large : small), "\(name)") }
+            }
+            #expect(Set(server.answers.map { $0[0] }).count == (protocols == "http2" ? 1 : 6))
+        }
+    }
+}
