@@ -19,7 +19,8 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
 
 /// What the fuzz targets call.
 let fuzzed: [Target.Dependency] = [
-    "ACI", "AppC", "Archive", "Conversion", "Digest", "Files", "Image", "Location", "Manifests", "Reference", "Registry", "SavedImage", "Squash", "TestSupport",
+    "ACI", "AppC", "Archive", "Conversion", "Digest", "Files", "Image", "Location", "Manifests", "Reference", "Registries", "Registry", "SavedImage", "Squash",
+    "TestSupport",
 ]
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -65,14 +66,14 @@ let package = Package(
         module("Subprocess", ["Diagnostics", "Files", "CLinux"]),
         .target(name: "CTOML"),
         module("Registries", ["Diagnostics", "Files", "AppC", "Reference", "CTOML"]),
-        module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Registries", "Subprocess"]),
+        module("Configuration", ["Diagnostics", "Files", "AppC"]),
+        module("Credentials", ["Diagnostics", "Files", "AppC", "Reference", "Registries", "Configuration", "Subprocess"]),
 
         module("Cache", ["Digest", "Files"]),
 
         // From a reference to an image: names, networks, archives, layers.
         module("Discovery", ["AppC", "CXML"]),
         module("Trust", ["Diagnostics", "Files"]),
-        module("Configuration", ["Diagnostics", "Files", "AppC"]),
         module("Location", ["Diagnostics", "Files", "Reference", "AppC", "Digest"]),
         module("Transport", ["Diagnostics", "Files", "Threads", "CCurl"]),
         module("ObjectStorage", ["Diagnostics", "Digest", "Hashing", "Files", "Credentials", "Transport", "CXML"]),
@@ -222,7 +223,7 @@ let package = Package(
         tests("FuzzTargetsTests", fuzzed),
         tests("FilesTests", ["Files", "Threads"]),
         tests("AppCTests", ["AppC"]),
-        tests("CredentialsTests", ["Credentials", "Registries", "Reference"]),
+        tests("CredentialsTests", ["Credentials", "Configuration", "Registries", "Reference"]),
         tests("ReferenceTests", ["Reference", "Digest"]),
         tests("RegistryTests", ["Cache", "Digest", "Threads", "Manifests", "Registry", "Transport", "Hashing", "Files"]),
         tests("MetadataTests", ["Metadata", "AppC", "Files"]),
@@ -252,13 +253,12 @@ let package = Package(
                 "AppC",
                 "Batch",
                 "Files",
+                "Threads",
                 "Digest",
                 "Hashing",
                 "Archive",
                 "TestSupport",
             ]),
-        tests("Integration", ["appc-probe", "Credentials", "ObjectStorage", "Transport", "AppC", "Files", "Digest", "Hashing", "Archive", "TestSupport"]),
-        tests("Integration", ["appc-probe", "AppC", "Files", "Threads", "Transport", "Digest", "Hashing", "Archive", "TestSupport"]),
     ]
 )
 

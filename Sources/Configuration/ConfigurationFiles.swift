@@ -26,8 +26,16 @@ public struct ConfigurationFiles: Sendable {
 
     /// The files of a sub-directory, in the order in which they count, each of a kind that may stand there.
     /// - Throws: ``ConfigurationError``
-    public func documents(in place: String, kinds: [String]) throws -> [JSONValue] {
-        var result: [JSONValue] = []
+    public func documents(in place: String, kinds: [String]) throws -> [JSONValue] { try files(in: place, kinds: kinds).map(\.document) }
+
+    private struct File {
+        var directory: String
+        var path: String
+        var document: JSONValue
+    }
+
+    private func files(in place: String, kinds: [String]) throws -> [File] {
+        var result: [File] = []
         for directory in directories {
             let path = "\(directory)/\(place)"
             for name in ((try? Directory.open(path).names()) ?? []) where name.hasSuffix(".json") {
@@ -37,10 +45,26 @@ public struct ConfigurationFiles: Sendable {
                 }
                 guard let kind = value["rktKind"]?.string else { throw ConfigurationError(path: file.path, reason: "no rktKind specified") }
                 guard kinds.contains(kind) else { throw ConfigurationError(path: file.path, reason: "the kind \(kind) has no place in \(place)") }
-                result.append(value)
+                result.append(File(directory: directory, path: file.path, document: value))
             }
         }
         return result
+    }
+
+    /// What `auth.d` has for each domain (of the kind `auth`) or registry (`dockerAuth`).
+    /// - Throws: ``ConfigurationError``, also where one directory has two for the same.
+    public func authentication(_ kind: String) throws -> [String: JSONValue] {
+        var result: [String: File] = [:]
+        for file in try files(in: "auth.d", kinds: ["auth", "dockerAuth"]) where file.document["rktKind"]?.string == kind {
+            guard case .array(let names)? = file.document[kind == "auth" ? "domains" : "registries"] else { continue }
+            for name in names.compactMap(\.string) {
+                guard result[name]?.directory != file.directory else {
+                    throw ConfigurationError(path: file.path, reason: "\(kind) for \"\(name)\" is already specified in \(result[name]!.path)")
+                }
+                result[name] = file
+            }
+        }
+        return result.mapValues(\.document)
     }
 
     /// The data directory; nil where no file names one.
@@ -56,17 +80,15 @@ public struct ConfigurationFiles: Sendable {
     /// All of it as one document, as `rkt config` prints it: one entry a domain and a registry, and one of paths.
     public func merged() throws -> JSONValue {
         var entries: [String: JSONValue] = [:]
-        for document in try documents(in: "auth.d", kinds: ["auth", "dockerAuth"]) {
-            guard case .object(var members) = document, let kind = members["rktKind"]?.string else { continue }
-            let field = kind == "auth" ? "domains" : "registries"
-            guard case .array(let names)? = members[field] else { continue }
-            for name in names.compactMap(\.string) {
+        for (kind, field) in [("auth", "domains"), ("dockerAuth", "registries")] {
+            for (name, document) in try authentication(kind) {
+                guard case .object(var members) = document else { continue }
                 members[field] = .array([.string(name)])
                 entries["\(kind) \(name)"] = .object(members)
             }
         }
         var paths: [String: JSONValue] = ["rktKind": .string("paths"), "rktVersion": .string("v1"), "data": .string(""), "stage1-images": .string("")]
-        for document in try ConfigurationFiles(directories: directories).documents(in: "paths.d", kinds: ["paths"]) {
+        for document in try documents(in: "paths.d", kinds: ["paths"]) {
             for field in ["data", "stage1-images"] { if let value = document[field], value.string?.isEmpty == false { paths[field] = value } }
         }
         return .object(["stage0": .array(entries.sorted { $0.key < $1.key }.map(\.value) + [.object(paths)])])

@@ -7,6 +7,7 @@ public enum CredentialError: DiagnosedError, Equatable {
     case badOption
     case noObjectStoreKeys(profile: String)
     case badObjectStoreFile(path: String)
+    case unknownType(String, domain: String)
 
     public var diagnosis: Diagnosis {
         switch self {
@@ -20,7 +21,9 @@ public enum CredentialError: DiagnosedError, Equatable {
                 hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them to [\(profile)] of ~/.aws/credentials")
         case .badObjectStoreFile(let path):
             Diagnosis("\(path) can't be understood", hint: "it should be what aws configure writes: mend it or move it away")
-        case .badOption: Diagnosis("--creds must be USER:PASSWORD", hint: "or log in with docker login, whose file is read")
+        case .unknownType(let type, let domain):
+            Diagnosis("auth.d lets us into \(domain) by the type \"\(type)\", which is not known here", hint: "known are basic and oauth")
+        case .badOption: Diagnosis("--creds and --creds-stdin take USER:PASSWORD", hint: "or log in with docker login, whose file is read")
         }
     }
 }

@@ -1,4 +1,5 @@
 import AppC
+import Configuration
 import Files
 import Glibc
 import Reference
@@ -13,21 +14,21 @@ import Subprocess
 /// 5. `auth.d/*.json` of d2a and rkt, of kind `dockerAuth`, the user's before those in `/etc`, and these before those in `/usr/lib`.
 public struct CredentialFiles {
     private let variable: (String) -> String?
-    /// Before the absolute paths of the fifth kind; for tests.
-    private let root: String
+    /// Those of the fifth kind.
+    private let configuration: ConfigurationFiles
 
-    public init() { self.init(variables: environmentVariable, root: "") }
+    public init() { self.init(variables: environmentVariable, directories: ConfigurationFiles.standard) }
 
-    init(variables: @escaping (String) -> String?, root: String) {
+    init(variables: @escaping (String) -> String?, directories: [String]) {
         variable = { variables($0).flatMap { $0.isEmpty ? nil : $0 } }
-        self.root = root
+        configuration = ConfigurationFiles(directories: directories)
     }
 
     /// - Parameters:
     ///   - registry: host and port as requests go to, `registry-1.docker.io` for Docker Hub.
     ///   - repository: entries may be for a repository or a part of its path; the longest that fits is taken.
     /// - Returns: nil where nobody has any.
-    /// - Throws: ``CredentialError``
+    /// - Throws: ``CredentialError``, `ConfigurationError`
     public func find(registry: String, repository: String) throws -> Credential? {
         let names = Self.names(registry, repository)
         let home = variable("HOME")
@@ -39,19 +40,13 @@ public struct CredentialFiles {
             if let found = try read(path).flatMap({ try credential(in: $0, names, path: path) }) { return found }
         }
         if let path = home.map({ $0 + "/.dockercfg" }), case .object(let entries)? = try read(path), let found = Self.entry(entries, names) { return found }
-        let machine = (ConfigurationDirectories.local + ConfigurationDirectories.system).map { root + $0 }
-        for directory in (ConfigurationDirectories.user + machine).map({ $0 + "/auth.d" }) {
-            for name in ((try? Directory.open(directory).names()) ?? []).sorted() where name.hasSuffix(".json") {
-                let path = "\(directory)/\(name)"
-                guard let document = try read(path), document["rktKind"]?.string == "dockerAuth", case .array(let registries)? = document["registries"] else {
-                    continue
-                }
-                guard registries.compactMap(\.string).contains(where: { names.contains(Self.key($0)) }) else { continue }
-                guard let user = document["credentials"]?["user"]?.string, let password = document["credentials"]?["password"]?.string else {
-                    throw CredentialError.badFile(path: path)
-                }
-                return Credential(user: user, password: password)
+        let registries = try configuration.authentication("dockerAuth").sorted { $0.key < $1.key }
+        for name in names {
+            guard let (registry, document) = registries.first(where: { Self.key($0.key) == name }) else { continue }
+            guard let user = document["credentials"]?["user"]?.string, let password = document["credentials"]?["password"]?.string else {
+                throw CredentialError.badFile(path: "what auth.d has for \(registry)")
             }
+            return Credential(user: user, password: password)
         }
         return nil
     }
@@ -142,6 +137,22 @@ public struct CredentialFiles {
 }
 
 extension Credential {
+    /// What `--creds-stdin` takes for `--creds`: the first line of standard input, and not a byte of what follows, which is for somebody else.
+    /// However often it is asked for, it is read once.
+    /// - Throws: ``CredentialError/badOption``
+    public static func lineOfStandardInput() throws(CredentialError) -> String {
+        guard let line = standardInput else { throw .badOption }
+        return line
+    }
+
+    private static let standardInput: String? = {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(STDIN_FILENO, &byte, 1) == 1, byte != UInt8(ascii: "\n"), line.count < 1 << 16 { line.append(byte) }
+        if line.last == UInt8(ascii: "\r") { line.removeLast() }
+        return line.contains(UInt8(ascii: ":")) ? String(decoding: line, as: UTF8.self) : nil
+    }()
+
     /// What `--creds` says, or else what the files have; nil where neither has any.
     /// - Parameter option: `USER:PASSWORD`
     public init?(option: String?, for reference: ImageReference) throws {

@@ -36,6 +36,9 @@ public struct Docker2ACI: ParsableCommand {
     @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password"))
     var creds: String?
 
+    @Flag(help: "Log in with the line USER:PASSWORD that is the first of standard input.")
+    var credsStdin = false
+
     @OptionGroup var bounds: LimitOptions
 
     @Option(help: "How to compress the ACI.")
@@ -66,7 +69,10 @@ public struct Docker2ACI: ParsableCommand {
 
     /// The ancestor's options are Go's: one dash is as good as two, and a flag may be given as `-debug=true`.
     public static func normalize(_ arguments: [String]) -> [String] {
-        let flags = ["--nosquash", "--insecure-skip-verify", "--insecure-allow-http", "--no-cache", "--report", "--json", "--debug", "--quiet", "--version"]
+        let flags = [
+            "--nosquash", "--insecure-skip-verify", "--insecure-allow-http", "--no-cache", "--creds-stdin", "--report", "--json", "--debug", "--quiet",
+            "--version",
+        ]
         var ended = false
         return arguments.compactMap { word in
             if word == "--" { ended = true }
@@ -81,6 +87,11 @@ public struct Docker2ACI: ParsableCommand {
             default: return long
             }
         }
+    }
+
+    public func validate() throws {
+        if credsStdin, creds != nil { throw ValidationError("--creds and --creds-stdin exclude each other") }
+        if credsStdin, image == "-" { throw ValidationError("standard input can't be the image and begin with a password") }
     }
 
     public func run() throws {
@@ -113,7 +124,8 @@ public struct Docker2ACI: ParsableCommand {
         // All that the person's rights are needed for comes first; then strangers' bytes are read.
         let location = try ImageLocation(image)
         let place = try location.open()
-        let access = try location.reference.map { try RegistryAccess(option: creds, for: $0) } ?? RegistryAccess(places: [])
+        let option = credsStdin ? try Credential.lineOfStandardInput() : creds
+        let access = try location.reference.map { try RegistryAccess(option: option, for: $0) } ?? RegistryAccess(places: [])
         let cache = source.cache()
         try Sandbox(
             reading: place.map { [$0] } ?? [], writing: [target.directory] + (cache.map { [$0.directory] } ?? []), network: location.needsNetwork,

@@ -1,10 +1,12 @@
 import AppC
 import ArgumentParser
 import CLinux
+import Credentials
 import Diagnostics
 import Discovery
 import Files
 import Glibc
+import Image
 import Program
 import Sandbox
 import Store
@@ -14,12 +16,25 @@ import Transport
 struct WebOptions: ParsableArguments {
     @Flag var insecureSkipVerify = false
     @Flag var insecureAllowHttp = false
+    @OptionGroup var patience: PatienceOptions
 
-    var client: HTTPClient {
-        var options = TransportOptions()
-        options.insecureSkipVerify = insecureSkipVerify
-        options.allowHTTP = insecureAllowHttp
+    func client() throws -> HTTPClient {
+        var options = try patience.transport()
+        (options.insecureSkipVerify, options.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
         return HTTPClient(options)
+    }
+}
+
+extension WebAccess {
+    /// What shows a server who asks: only by HTTPS, or within this machine, and never where it redirects to.
+    fileprivate func secrets(for address: WebAddress) throws -> [(String, String)] {
+        guard address.scheme == "https" || address.isLoopback else { return [] }
+        return try authorization(for: address.authority).map { [("Authorization", $0)] } ?? []
+    }
+
+    /// What `d2a` has found.
+    fileprivate init(descriptor: Int32) throws {
+        self = try CanonicalJSON.decode(WebAccess.self, from: OpenFile(descriptor: descriptor, path: "the credentials").readAll(limit: 1 << 20))
     }
 }
 
@@ -37,7 +52,7 @@ enum WebError: DiagnosedError {
 }
 
 /// Downloads a file, and its signature, unless it has not changed. Descriptors: 3 the directory of the download (``Store/Download``),
-/// 4 the report, 5 the file to write the signature to.
+/// 4 the report, 5 the file to write the signature to, 6 how web servers let us in.
 struct DownloadHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "download")
 
@@ -47,6 +62,8 @@ struct DownloadHelper: ParsableCommand {
     @Option(help: "The time of what we have.") var lastModified: String?
     @Option(help: "At most so many bytes.") var limit: Int
     @OptionGroup var web: WebOptions
+    @Option var progress: ProgressStyle = .auto
+    @Flag var quiet = false
 
     func run() throws {
         system_die_with_parent()
@@ -54,11 +71,11 @@ struct DownloadHelper: ParsableCommand {
         try becomeNobody(handingOver: [3, 5])
         try Sandbox(writing: [directory], network: true).enter()
         guard let address = WebAddress(url) else { throw WebError.noAddress(url) }
-        let client = web.client
-        var report = try download(address, directory, client)
+        let (client, access) = (try web.client(), try WebAccess(descriptor: 6))
+        var report = try download(address, directory, client, secrets: access.secrets(for: address))
         if report.status == 200, let signature {
             guard let place = WebAddress(signature) else { throw WebError.noAddress(signature) }
-            let answer = try client.get(place, limit: 1 << 20)
+            let answer = try client.get(place, secrets: access.secrets(for: place), limit: 1 << 20)
             report.signatureStatus = answer.response.status
             if answer.response.status == 200 {
                 try answer.body.withUnsafeBytes { try OpenFile(descriptor: 5, path: "the signature").write($0) }
@@ -67,9 +84,11 @@ struct DownloadHelper: ParsableCommand {
         try OpenFile(descriptor: 4, path: "d2a").write(CanonicalJSON.text(report))
     }
 
-    private func download(_ address: WebAddress, _ directory: Directory, _ client: HTTPClient) throws -> DownloadReport {
+    private func download(_ address: WebAddress, _ directory: Directory, _ client: HTTPClient, secrets: [(String, String)]) throws -> DownloadReport {
         let data = try directory.file(Download.dataName, O_RDWR | O_CREAT, mode: 0o600)
         var about = (try? CanonicalJSON.decode(Download.About.self, from: directory.file(Download.aboutName).readAll(limit: 1 << 16))) ?? .init(url: url)
+        let display = ProgressDisplay(progress, quiet: quiet, of: "file")
+        defer { display.finish() }
         let response = try client.retrying {
             var headers: [(String, String)] = []
             if let etag { headers.append(("If-None-Match", etag)) } else if let lastModified { headers.append(("If-Modified-Since", lastModified)) }
@@ -80,7 +99,8 @@ struct DownloadHelper: ParsableCommand {
                 headers += [("Range", "bytes=\(received)-"), ("If-Range", mark)]
             }
             var begun = false
-            let response = try client.get(address, headers: headers) { response, chunk in
+            var file = LayerDescriptor(digest: nil, diffID: nil, size: nil)
+            let response = try client.get(address, headers: headers, secrets: secrets) { response, chunk in
                 if !begun {
                     begun = true
                     if response.status == 206, response.headers["content-range"]?.hasPrefix("bytes \(received)-") == true {
@@ -92,11 +112,16 @@ struct DownloadHelper: ParsableCommand {
                         try directory.write(CanonicalJSON.encode(about), atomicallyTo: Download.aboutName)
                         received = 0
                     }
+                    let size = response.headers["content-length"].flatMap(Int.init).map { $0 + received }
+                    file = LayerDescriptor(digest: nil, diffID: nil, size: size, imageID: address.description)
+                    for event in [SourceEvent.found(layers: [file]), .started(layer: file)] { display.handle(event) }
                 }
                 received += chunk.count
                 guard received <= limit else { throw TransportError.tooLong(address, limit: limit) }
                 try data.write(chunk)
+                display.handle(.received(layer: file, bytes: received))
             }
+            if begun, response.isSuccess { display.handle(.finished(layer: file)) }
             // All of it was here already, or what was here is none of it.
             if response.status == 416 {
                 var answer = response
@@ -122,7 +147,7 @@ struct DownloadHelper: ParsableCommand {
     }
 }
 
-/// Asks where an appc name leads. Descriptor 3: the report.
+/// Asks where an appc name leads. Descriptors: 3 the report, 4 how web servers let us in.
 struct DiscoverHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "discover")
 
@@ -134,13 +159,13 @@ struct DiscoverHelper: ParsableCommand {
         try becomeNobody()
         try Sandbox(network: true).enter()
         let name = try AppName(self.name)
-        let client = web.client
+        let (client, access) = (try web.client(), try WebAccess(descriptor: 4))
         var result = DiscoveredImage()
         for page in Discovery.pages(of: name.name) {
             for scheme in web.insecureAllowHttp ? ["https", "http"] : ["https"] {
-                guard let address = WebAddress("\(scheme)://\(page)?ac-discovery=1"), let answer = try? client.get(address, limit: 4 << 20),
-                    answer.response.status == 200
-                else { continue }
+                guard let address = WebAddress("\(scheme)://\(page)?ac-discovery=1") else { continue }
+                let secrets = try access.secrets(for: address)
+                guard let answer = try? client.get(address, secrets: secrets, limit: 4 << 20), answer.response.status == 200 else { continue }
                 let found = Discovery.read(answer.body, for: name)
                 if result.endpoints.isEmpty { result.endpoints = found.endpoints }
                 if result.keys.isEmpty { result.keys = found.keys }

@@ -1,3 +1,4 @@
+import Diagnostics
 import Image
 import Program
 
@@ -12,10 +13,14 @@ struct DownloadTally {
         var rate = Rate()
     }
 
+    /// What a layer is called.
+    let noun: String
     private(set) var layers: [Layer] = []
     private var places: [String: Int] = [:]
     private var start: Double?
     var rate = Rate()
+
+    init(noun: String) { self.noun = noun }
 
     mutating func note(_ event: SourceEvent, _ time: Double) {
         switch event {
@@ -55,7 +60,9 @@ struct DownloadTally {
     func wasDownloaded(_ layer: LayerDescriptor) -> Bool { places[layer.label].map { layers[$0].started } ?? false }
 
     /// `6 of 10 layers, 12.0 MiB of 40.0 MiB`
-    var sum: String { "\(doneCount) of \(layers.count) layer\(layers.count == 1 ? "" : "s"), \(Size.text(here))" + (size.map { " of \(Size.text($0))" } ?? "") }
+    var sum: String {
+        "\(doneCount) of \(layers.count) \(noun)\(layers.count == 1 ? "" : "s"), \(Size.text(here))" + (size.map { " of \(Size.text($0))" } ?? "")
+    }
 
     func lineOfFinished(_ layer: LayerDescriptor) -> String? {
         guard let place = places[layer.label] else { return nil }
@@ -66,7 +73,8 @@ struct DownloadTally {
     func summary(_ time: Double) -> String {
         let seconds = max(seconds(time), 0.001)
         let count = layers.count { $0.started }
-        return "\(count) layer\(count == 1 ? "" : "s"), \(Size.text(received)) in \((seconds * 10).rounded() / 10) s, \(Size.rate(Double(received) / seconds))"
+        return
+            "\(count) \(noun)\(count == 1 ? "" : "s"), \(Size.text(received)) in \((seconds * 10).rounded() / 10) s, \(Size.rate(Double(received) / seconds))"
     }
 }
 
@@ -105,8 +113,11 @@ enum Size {
 
     static func rate(_ bytes: Double) -> String { text(Int(bytes)) + "/s" }
 
-    /// `a1b2c3d4e5f6` of a digest or an id.
-    static func short(_ label: String) -> String { String((label.split(separator: ":").last ?? "layer").prefix(12)) }
+    /// `a1b2c3d4e5f6` of a digest or an id; the last part of a web address.
+    static func short(_ label: String) -> String {
+        if let slash = label.lastIndex(of: "/") { return String(printable(String(label[label.index(after: slash)...])).prefix(40)) }
+        return String((label.split(separator: ":").last ?? "layer").prefix(12))
+    }
 
     /// `1:05`, `1:00:00`
     static func time(_ seconds: Double) -> String {

@@ -80,7 +80,7 @@ struct FetchHelper: ParsableCommand {
 
     private func work() throws {
         let limits = try bounds.limits()
-        let opened = try from.enter(writing: [3])
+        let opened = try from.enter(writing: [3]).seekable(limits)
         if let file = opened.place as? OpenFile, ACIFile.isACI(try FileRegion(file, offset: 0, length: file.size())) { return try takeACI(file, limits) }
 
         let progress = ProgressDisplay(from.source.progress, quiet: from.quiet)
@@ -175,6 +175,7 @@ struct FillHelper: ParsableCommand {
     @Argument var image: String
     @Flag(help: "How the registry lets us in is in the file open as descriptor 4.") var access = false
     @Flag var quiet = false
+    @Flag(help: "Print what is there then.") var json = false
     @OptionGroup var source: SourceOptions
 
     func run() throws {
@@ -188,7 +189,18 @@ struct FillHelper: ParsableCommand {
         // What the cache has no room for would go to the scratch directory: here that is an error of its disk.
         let opened = try source.open(
             image, access: { _ in registry }, cache: source.cache(in: CacheDirectory(directory)), scratch: directory, events: progress.handle)
-        for layer in try opened.image().layers.indices { _ = try opened.blob(layer) }
+        let found = try opened.image()
+        for layer in found.layers.indices { _ = try opened.blob(layer) }
+        progress.finish()
+        if json { print(try CanonicalJSON.text(Kept(image: image, digest: found.manifestDigest?.description, layers: found.layers.count))) }
+    }
+
+    /// What is printed with `--json`.
+    private struct Kept: Encodable {
+        var image: String
+        /// Of the manifest that the name leads to.
+        var digest: String?
+        var layers: Int
     }
 }
 

@@ -1,3 +1,4 @@
+import Archive
 import ArgumentParser
 import CLinux
 import Credentials
@@ -8,6 +9,7 @@ import Image
 import Location
 import Sandbox
 import SavedImage
+import Squash
 
 /// The image that a helper was given to read. Descriptors: 5 a directory for temporary files, and 6 the file or directory where the
 /// image is, or how the registry lets us in where it is in one.
@@ -24,6 +26,23 @@ struct HelperSource: ParsableArguments {
         let scratch: Directory
         let place: (any DescriptorOwner)?
         fileprivate let kept: Directory?
+
+        /// The same, and what comes out of a pipe in a file: only that can be looked at before it is read.
+        /// - Throws: `ArchiveError` for more than there may be of an image, `FileError`
+        func seekable(_ limits: Limits) throws -> Opened {
+            guard let pipe = place as? OpenFile, try pipe.status().st_mode & S_IFMT != S_IFREG else { return self }
+            let file = try scratch.unnamedFile()
+            var count = 0
+            try FileSource(pipe).pass { bytes in
+                count += bytes.count
+                guard count <= limits.size else {
+                    throw ArchiveError.beyondLimit(option: "--max-size", reason: "\(pipe.path) is longer than \(limits.size) bytes")
+                }
+                try file.write(bytes)
+            }
+            try file.seek(to: 0)
+            return Opened(scratch: scratch, place: file, kept: kept)
+        }
     }
 
     /// Gives up all rights but those that reading the image needs.

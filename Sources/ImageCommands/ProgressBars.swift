@@ -20,7 +20,7 @@ struct ProgressBars {
         if let size = tally.size, rate > 0 { left = "  \(Size.time(Double(size - tally.here) / rate))" }
         bars.append(
             Self.line(
-                "\(tally.doneCount)/\(tally.layers.count) layers", share: Self.share(tally.here, tally.size),
+                "\(tally.doneCount)/\(tally.layers.count) \(tally.noun)s", share: Self.share(tally.here, tally.size),
                 "\(Size.text(tally.here))\(tally.size.map { " / \(Size.text($0))" } ?? "")  \(Size.rate(rate))\(left)", columns))
         return lines.draw(bars, permanent: permanent)
     }

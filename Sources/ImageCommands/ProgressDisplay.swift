@@ -15,7 +15,7 @@ public enum ProgressStyle: String, ExpressibleByArgument, CaseIterable, Sendable
 /// Progress of downloads on standard error, in one of ``ProgressStyle``'s ways.
 final class ProgressDisplay: Sendable {
     private struct State: @unchecked Sendable {
-        var tally = DownloadTally()
+        var tally: DownloadTally
         var style: ProgressStyle
         /// Seconds that must have passed before lines are written.
         var patience = 0.0
@@ -27,14 +27,17 @@ final class ProgressDisplay: Sendable {
 
     private let state: Monitor<State>
 
-    /// - Parameter quiet: overrules the style that nobody has chosen.
-    init(_ style: ProgressStyle, quiet: Bool = false, json: Bool = false) {
+    /// - Parameters:
+    ///   - quiet: overrules the style that nobody has chosen.
+    ///   - noun: what is downloaded.
+    init(_ style: ProgressStyle, quiet: Bool = false, json: Bool = false, of noun: String = "layer") {
+        let tally = DownloadTally(noun: noun)
         guard style == .auto else {
-            state = Monitor(State(style: style))
+            state = Monitor(State(tally: tally, style: style))
             return
         }
         // Scripts hear nothing of what is done in a moment.
-        state = Monitor(State(style: quiet ? .none : json ? .json : isatty(STDERR_FILENO) == 1 ? .bars : .lines, patience: 5))
+        state = Monitor(State(tally: tally, style: quiet ? .none : json ? .json : isatty(STDERR_FILENO) == 1 ? .bars : .lines, patience: 5))
     }
 
     func handle(_ event: SourceEvent) {

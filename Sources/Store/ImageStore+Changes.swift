@@ -56,7 +56,8 @@ extension ImageStore {
         let records = try makeDurable("image")
         // A URL leads to what it gave last, and to nothing else.
         let urls = (record.remotes ?? []).map(\.url)
-        for var other in urls.isEmpty ? [] : try images() where other.id != record.id && (other.remotes ?? []).contains(where: { urls.contains($0.url) }) {
+        try makeHints(of: record)
+        for var other in try urls.flatMap({ try candidates(.url($0)) }) where other.id != record.id {
             other.remotes = other.remotes?.filter { !urls.contains($0.url) }
             let lastUse = timespec(tv_sec: other.lastUse ?? 0, tv_nsec: 0)
             try records.write(CanonicalJSON.encode(other), atomicallyTo: "\(other.id).json")
@@ -92,5 +93,6 @@ extension ImageStore {
         try cas.make("imageManifest/sha512/\(id.hex.prefix(2))").remove(id.description)
         if let sha256 = ImageID(record.sha256) { try cas.make("blob/sha256/\(sha256.hex.prefix(2))").remove(sha256.description) }
         try cas.make("blob/sha512/\(id.hex.prefix(2))").remove(id.description)
+        try removeHints(of: record)
     }
 }

@@ -63,6 +63,7 @@ extension ImageStore {
         }
         if let directory = try? cas.directory("image") { for name in try directory.names() where name.hasPrefix(".") { try directory.remove(name) } }
         if let names = try? cas.directory("name") { try sweepNames(names, known) }
+        try sweepHints(records)
     }
 
     private func sweepNames(_ directory: Directory, _ known: Set<String>) throws {

@@ -10,6 +10,7 @@ import Reference
 ///     cas/blob/sha256/66/sha256-66…       the same file, by the name Rocket 0.1 gave it
 ///     cas/imageManifest/sha512/ab/…       its manifest
 ///     cas/image/sha512-….json             what is known of it; where this exists, the image is complete. Its time is that of the last use
+///     cas/index/ab/ab….sha512-…           which images a name, a URL or a SHA-256 may lead to
 ///     cas/name/REGISTRY/REPO/@TAG         the ID of what a Docker name was fetched as
 ///     cas/tree/sha512-…/rootfs            rendered, ready to run
 ///     cas/lock                            held for an instant by who adds, opens or removes images
@@ -84,15 +85,15 @@ public final class ImageStore: Sendable {
     /// The image whose ID, by SHA-512 or SHA-256, begins as given.
     public func resolve(_ prefix: ImageIDPrefix) throws -> ImageID {
         guard prefix.hex.utf8.count >= 2 else { throw StoreError.prefixTooShort(prefix.description) }
-        // Records are named by the SHA-512; of SHA-256 there are only the links beside the blobs.
+        // Records are named by the SHA-512; of SHA-256 there are the links beside the blobs.
         var candidates: [ImageID] = []
         if prefix.algorithm == .sha512 {
             for name in try cas.make("image").names() where name.hasPrefix(prefix.description) {
                 if let id = ImageID(name.dropLast(5)) { candidates.append(id) }
             }
         } else {
-            for record in try images() where record.sha256.hasPrefix(prefix.description) {
-                if let id = ImageID(record.id) { candidates.append(id) }
+            for name in ((try? cas.directory("blob/sha256/\(prefix.hex.prefix(2))").names()) ?? []) where name.hasPrefix(prefix.description) {
+                candidates += try self.candidates(.sha256(name)).filter { $0.sha256 == name }.compactMap { ImageID($0.id) }
             }
         }
         guard let first = candidates.first else { throw StoreError.noSuchImage(prefix.description) }
@@ -116,11 +117,16 @@ public final class ImageStore: Sendable {
         ("\(reference.registry)/\(reference.repository)", "@" + reference.manifestReference)
     }
 
+    /// All images with a manifest of this name and these labels, sorted by ID.
+    public func images(name: String, labels: [NamedValue]) throws -> [ImageRecord] {
+        try candidates(.name(name)).filter { $0.name == name && $0.has(labels) }.sorted { $0.id < $1.id }
+    }
+
     /// The image with a manifest of this name and these labels. Where no version is asked for, what discovery once gave to somebody
     /// who asked for none goes first; then what was fetched last.
     public func resolve(name: String, labels: [NamedValue]) throws -> ImageID? {
         let wantsVersion = labels.contains { $0.name == "version" }
-        let best = try images().filter { $0.name == name && $0.has(labels) }.max {
+        let best = try images(name: name, labels: labels).max {
             let left = (!wantsVersion && $0.latest == true ? 1 : 0, $0.importTime, $0.id)
             let right = (!wantsVersion && $1.latest == true ? 1 : 0, $1.importTime, $1.id)
             return left < right
@@ -131,7 +137,7 @@ public final class ImageStore: Sendable {
     /// The image that was last fetched from a URL.
     public func resolve(url: String) throws -> (id: ImageID, remote: RemoteCopy)? {
         var best: (id: ImageID, remote: RemoteCopy)?
-        for record in try images() {
+        for record in try candidates(.url(url)) {
             guard let remote = record.remotes?.first(where: { $0.url == url }), let id = ImageID(record.id) else { continue }
             if best.map({ $0.remote.downloadTime <= remote.downloadTime }) ?? true { best = (id, remote) }
         }

@@ -74,23 +74,13 @@ public func startProgram(
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    // First to numbers above all targets, so that no dup2 overwrites a descriptor that is still needed.
-    var copies: [Int32] = []
-    defer { for copy in copies { close(copy) } }
+    let copies = try DescriptorCopies(streams + descriptors + (file.map { [$0] } ?? []), above: descriptors.count, for: program)
+    defer { copies.close() }
     let first = streams.isEmpty ? 3 : 0
-    for (index, owner) in (streams + descriptors).enumerated() {
-        let copy = withExtendedLifetime(owner) { fcntl(owner.descriptor, F_DUPFD_CLOEXEC, 64) }
-        guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
-        copies.append(copy)
+    for (index, copy) in copies.numbers.prefix(streams.count + descriptors.count).enumerated() {
         posix_spawn_file_actions_adddup2(&actions, copy, Int32(first + index))
     }
-    var path = program
-    if let file {
-        let copy = withExtendedLifetime(file) { fcntl(file.descriptor, F_DUPFD_CLOEXEC, 64) }
-        guard copy >= 0 else { throw .notStarted(program: program, code: errno) }
-        copies.append(copy)
-        path = "/proc/self/fd/\(copy)"
-    }
+    let path = file == nil ? program : "/proc/self/fd/\(copies.numbers.last!)"
     var words = ([program] + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     var attributes = posix_spawnattr_t()
@@ -122,11 +112,31 @@ public func programOnPath(_ name: String) throws(SubprocessError) -> String {
 
 /// Becomes another program, which gets descriptors as ``startProgram(_:_:descriptors:file:)`` says.
 public func replaceProgram(with program: String, _ arguments: [String], descriptors: [any DescriptorOwner]) throws(SubprocessError) -> Never {
-    let copies = withExtendedLifetime(descriptors) { descriptors.map { fcntl($0.descriptor, F_DUPFD_CLOEXEC, 64) } }
-    for (index, copy) in copies.enumerated() { dup2(copy, Int32(3 + index)) }
+    let copies = try DescriptorCopies(descriptors, above: descriptors.count, for: program)
+    for (index, copy) in copies.numbers.enumerated() { dup2(copy, Int32(3 + index)) }
     var words = ([program] + arguments).map { strdup($0) } + [nil]
     execv(program, &words)
     throw .notStarted(program: program, code: errno)
+}
+
+/// Copies of descriptors with numbers above all that a program will have, so that none is overwritten by another that comes to its place.
+private struct DescriptorCopies {
+    private(set) var numbers: [Int32] = []
+
+    /// - Parameter count: how many places will be taken from 3 on.
+    init(_ owners: [any DescriptorOwner], above count: Int, for program: String) throws(SubprocessError) {
+        for owner in owners {
+            let copy = withExtendedLifetime(owner) { fcntl(owner.descriptor, F_DUPFD_CLOEXEC, Int32(3 + count)) }
+            guard copy >= 0 else {
+                let code = errno
+                close()
+                throw .notStarted(program: program, code: code)
+            }
+            numbers.append(copy)
+        }
+    }
+
+    func close() { for number in numbers { Glibc.close(number) } }
 }
 
 /// A program that belongs to this one: in `../libexec/d2a` where it is installed, beside it where it was built.

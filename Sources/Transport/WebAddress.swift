@@ -43,7 +43,8 @@ public struct WebAddress: Sendable, Hashable, CustomStringConvertible {
     /// Without the query, which may hold a signature, and without a user's name and password.
     public var description: String { "\(scheme)://\(authority)\(path)" }
 
-    private var authority: String { (scheme == "https" && port == "443") || (scheme == "http" && port == "80") ? host : "\(host):\(port)" }
+    /// `HOST[:PORT]`, without the port where it is the scheme's own.
+    public var authority: String { (scheme == "https" && port == "443") || (scheme == "http" && port == "80") ? host : "\(host):\(port)" }
 
     private var path: String {
         let rest = text.drop { $0 != ":" }.dropFirst(3).prefix { $0 != "?" && $0 != "#" }

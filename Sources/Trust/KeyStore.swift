@@ -18,6 +18,7 @@ public struct KeyStore: Sendable {
     /// Where keys are added.
     let own: String
 
+    /// - Parameter directories: later ones mask and add to earlier ones; keys are added in the last one.
     public init(directories: [String] = ConfigurationDirectories.system.reversed() + ConfigurationDirectories.local.reversed()) {
         self.directories = directories
         own = directories.last ?? "/etc/d2a"
@@ -27,6 +28,24 @@ public struct KeyStore: Sendable {
     public func keys(for name: String) -> [Key] {
         var found: [String: String] = [:]
         for place in ["root.d"] + Self.prefixes(of: name).map({ "prefix.d/" + $0 }) { collect(place, &found) }
+        return found.sorted { $0.key < $1.key }.map { Key(fingerprint: $0.key, path: $0.value) }
+    }
+
+    /// The keys for any image at all: those of others can have signed none.
+    public func all() -> [Key] {
+        var found: [String: String] = [:]
+        func collect(_ place: String, depth: Int) {
+            guard let directory = try? Directory.open(place), let names = try? directory.names() else { return }
+            for name in names {
+                guard var status = try? directory.status(name) else { continue }
+                // What stands lower than any name is long was not put there for images.
+                if status.st_mode & S_IFMT == S_IFDIR, depth < 64 { collect("\(place)/\(name)", depth: depth + 1) }
+                if Self.isFingerprint(name), stat("\(place)/\(name)", &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 {
+                    found[name] = "\(place)/\(name)"
+                }
+            }
+        }
+        for directory in directories { for place in ["root.d", "prefix.d"] { collect("\(directory)/trustedkeys/\(place)", depth: 0) } }
         return found.sorted { $0.key < $1.key }.map { Key(fingerprint: $0.key, path: $0.value) }
     }
 

@@ -48,11 +48,11 @@ public enum TrustError: DiagnosedError, Equatable {
         case .noKeys(let image):
             Diagnosis(
                 "no key is trusted for \(image)",
-                hint: "see whose it should be signed by, and trust that key: d2a trust --prefix=\(image.split(separator: "/").first ?? "") KEY")
+                hint: "see whose it should be signed by, and trust that key: d2a trust --prefix=\(Self.host(image)) KEY")
         case .unknownSigner(let image, let keys):
             Diagnosis(
                 "\(image) is signed by a key that isn't trusted for it: \(keys.joined(separator: ", "))",
-                hint: "if it is the right one: d2a trust --prefix=\(image.split(separator: "/").first ?? "") KEY")
+                hint: "if it is the right one: d2a trust --prefix=\(Self.host(image)) KEY")
         case .badSignature(let image):
             Diagnosis("\(image) is not what was signed: the signature doesn't fit", hint: "it was changed on the way or where it lay; don't use it")
         case .noGnuPG(let program): Diagnosis("\(program) is not installed, which checks signatures", hint: "install the package gpgv or gpg")
@@ -61,5 +61,10 @@ public enum TrustError: DiagnosedError, Equatable {
             Diagnosis(
                 "there is no terminal on which somebody could review the key's fingerprint", hint: "--skip-fingerprint-review, where it was reviewed already")
         }
+    }
+
+    /// Of an image's name, or of where it was.
+    private static func host(_ image: String) -> Substring {
+        image.split(separator: "/").first { !$0.hasSuffix(":") } ?? "NAME"
     }
 }

@@ -76,14 +76,18 @@ struct Cache: ParsableCommand {
             discussion: "For batches and machines that lose their network: what is fetched later comes from here, but for the name's own manifest.")
 
         @OptionGroup var options: FetchOptions
+        @Flag(help: "Print what is there then as JSON, a line an image, and progress on standard error as JSON too.") var json = false
         @Argument(help: ArgumentHelp("Images of registries.", valueName: "image")) var images: [String]
 
         func run() throws {
             let cache = try Cache.open()
+            var options = try options.withCredentials()
+            if json, !options.quiet { options.progress = options.progress ?? "json" }
             for image in images {
                 guard let reference = try ImageLocation(image).reference else { throw ValidationError("\(image) is not in a registry") }
                 let access = try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: cache.directory)
-                try Helper.run(["fill"] + options.sourceArguments + ["--access", "--", image], descriptors: [cache.directory, access])
+                try Helper.run(
+                    ["fill"] + options.sourceArguments + (json ? ["--json"] : []) + ["--access", "--", image], descriptors: [cache.directory, access])
             }
         }
     }

@@ -73,6 +73,20 @@ struct GlobalOptions: ParsableArguments {
             valueName: "path"))
     var dir: String?
 
+    @Option(help: ArgumentHelp("This machine's configuration. (default: $D2A_LOCAL_CONFIG, else /etc/d2a and /etc/rkt)", valueName: "path"))
+    var localConfig: String?
+    @Option(help: ArgumentHelp("The system's configuration. (default: $D2A_SYSTEM_CONFIG, else /usr/lib/d2a and /usr/lib/rkt)", valueName: "path"))
+    var systemConfig: String?
+    @Option(help: ArgumentHelp("The user's configuration. (default: $D2A_USER_CONFIG, else $XDG_CONFIG_HOME/d2a or ~/.config/d2a)", valueName: "path"))
+    var userConfig: String?
+
+    /// Who looks for configuration looks at these variables.
+    func validate() {
+        for (name, path) in [("D2A_LOCAL_CONFIG", localConfig), ("D2A_SYSTEM_CONFIG", systemConfig), ("D2A_USER_CONFIG", userConfig)] {
+            if let path { setenv(name, path, 1) }
+        }
+    }
+
     func store() throws -> ImageStore { try ImageStore(path: dir ?? Self.defaultDirectory()) }
 
     private static func defaultDirectory() throws -> String {

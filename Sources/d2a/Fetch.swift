@@ -30,22 +30,48 @@ struct Fetch: ParsableCommand {
     @Flag(help: "Accepted: IDs are always whole.") var full = false
     @Argument(help: ArgumentHelp("What to fetch.", valueName: "image")) var images: [String]
 
+    @Flag(help: "Print what was fetched as JSON, a line an image, and progress on standard error as JSON too.") var json = false
+
     enum Hash: String, ExpressibleByArgument, CaseIterable { case sha256, sha512 }
 
     func validate() throws {
         if signature != nil, images.count > 1 { throw ValidationError("--signature is for one image") }
+        if options.source.credsStdin, images.contains("-") { throw ValidationError("standard input can't be the image and begin with a password") }
     }
 
     func run() throws {
         let store = try global.store()
+        var options = try options.withCredentials()
+        if json, !options.quiet { options.progress = options.progress ?? "json" }
         let fetcher = ImageFetcher(store: store, options: options, policy: options.pullPolicy ?? .update, signature: signature)
         for image in images {
             let fetched = try fetcher.image(image)
+            if json {
+                print(try CanonicalJSON.text(Fetched(image: image, fetched.record)))
+                continue
+            }
             switch hash ?? environmentVariable("D2A_HASH").flatMap(Hash.init(rawValue:)) ?? .sha512 {
             case .sha256: print(fetched.record.sha256)
             case .sha512: print(Rkt.isInvoked ? Rkt.key(fetched.id, full: full) : fetched.id.description)
             }
         }
+    }
+}
+
+/// What `d2a fetch --json` prints.
+private struct Fetched: Encodable {
+    /// As it was asked for.
+    var image: String
+    var id: String
+    var sha256: String
+    var name: String
+    var labels: [NamedValue]
+    /// Bytes of the uncompressed ACI.
+    var size: Int
+
+    init(image: String, _ record: ImageRecord) {
+        self.image = image
+        (id, sha256, name, labels, size) = (record.id, record.sha256, record.name, record.labels ?? [], record.size)
     }
 }
 
@@ -59,6 +85,7 @@ struct SourceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
     @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto. (default: auto)", valueName: "version")) var registryVersion: String?
     @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password")) var creds: String?
+    @Flag(help: "Log in with the line USER:PASSWORD that is the first of standard input.") var credsStdin = false
     @Flag(help: "Keep no downloads for the next time, and use none.") var noCache = false
     @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size")) var cacheSize: String?
     @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds")) var connectTimeout: Int?
@@ -68,19 +95,39 @@ struct SourceOptions: ParsableArguments {
     var retryDelay: Double?
     @Flag(help: "Show no progress.") var quiet = false
 
+    func validate() throws {
+        if credsStdin, creds != nil { throw ValidationError("--creds and --creds-stdin exclude each other") }
+    }
+
+    /// The same with the password that `--creds-stdin` stands for. Standard input is read whether a registry is asked or not: what follows
+    /// may be for an app.
+    func withCredentials() throws -> SourceOptions {
+        guard credsStdin else { return self }
+        var result = self
+        result.creds = try Credential.lineOfStandardInput()
+        result.credsStdin = false
+        return result
+    }
+
     /// Those that say where the image comes from.
     func arguments(insecure: InsecureOptions = []) -> [String] {
         var result: [String] = []
         if let platform { result.append("--platform=\(platform)") }
         if let registryVersion { result.append("--registry-version=\(registryVersion)") }
         if let cacheSize { result.append("--cache-size=\(cacheSize)") }
+        if quiet { result.append("--quiet") }
+        return result + webArguments(insecure: insecure)
+    }
+
+    /// Those that say how servers are spoken to.
+    func webArguments(insecure: InsecureOptions) -> [String] {
+        var result: [String] = []
         if let connectTimeout { result.append("--connect-timeout=\(connectTimeout)") }
         if let stallTimeout { result.append("--stall-timeout=\(stallTimeout)") }
         if let retry { result.append("--retry=\(retry)") }
         if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
         if insecureSkipVerify || insecure.contains(.tls) { result.append("--insecure-skip-verify") }
         if insecureAllowHttp || insecure.contains(.http) { result.append("--insecure-allow-http") }
-        if quiet { result.append("--quiet") }
         return result
     }
 
@@ -115,7 +162,6 @@ struct FetchOptions: ParsableArguments {
     var creds: String? { source.creds }
     var noCache: Bool { source.noCache }
     var quiet: Bool { source.quiet }
-    var insecureSkipVerify: Bool { source.insecureSkipVerify }
     var insecureAllowHttp: Bool { source.insecureAllowHttp }
 
     var insecure: InsecureOptions { insecureOptions ?? .environment }
@@ -138,7 +184,14 @@ struct FetchOptions: ParsableArguments {
     }
 
     /// Those that take no value.
-    static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https"]
+    static let switches: Set<String> = ["insecure-skip-verify", "insecure-allow-http", "no-cache", "quiet", "trust-keys-from-https", "creds-stdin"]
+
+    /// ``SourceOptions/withCredentials()``
+    func withCredentials() throws -> FetchOptions {
+        var result = self
+        result.source = try source.withCredentials()
+        return result
+    }
 
     /// Those that say where the image comes from.
     var sourceArguments: [String] {
@@ -149,9 +202,7 @@ struct FetchOptions: ParsableArguments {
         return result
     }
 
-    /// Those that say how web servers are spoken to.
-    var webArguments: [String] {
-        (insecureSkipVerify || insecure.contains(.tls) ? ["--insecure-skip-verify"] : [])
-            + (insecureAllowHttp || insecure.contains(.http) ? ["--insecure-allow-http"] : [])
-    }
+    var webArguments: [String] { source.webArguments(insecure: insecure) }
+
+    var progressArguments: [String] { (progress.map { ["--progress=\($0)"] } ?? []) + (quiet ? ["--quiet"] : []) }
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Diagnostics
 import Digest
 import Files
+import Program
 import Glibc
 import Reference
 import Store
@@ -32,18 +33,26 @@ struct Image: ParsableCommand {
     }
 
     struct Remove: ParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "rm", abstract: "Remove images from the store.")
+        static let configuration = CommandConfiguration(
+            commandName: "rm", abstract: "Remove images from the store.",
+            discussion: "A name stands for all images that have it. One that isn't there is told of, and no failure, as in rkt.")
 
         @OptionGroup var global: GlobalOptions
         @Argument(help: "IDs, their beginnings, or the names they were fetched by.") var images: [String]
 
         func run() throws {
             let store = try global.store()
+            var count = 0
             for image in images {
-                let id = try store.find(image)
-                try store.remove(id)
-                print("removed \(id)")
+                do {
+                    for id in try store.findAll(image) {
+                        try store.remove(id)
+                        print("successfully removed aci for image: \"\(id)\"")
+                        count += 1
+                    }
+                } catch let error as StoreError { complain(error.diagnosis.lines(program: "d2a")) }
             }
+            if count > 0 { complain("rm: \(count) image(s) successfully removed\n") }
         }
     }
 }
@@ -51,14 +60,26 @@ struct Image: ParsableCommand {
 extension ImageStore {
     /// An image that is in the store, by ID, its beginning, or the name it was fetched by.
     func find(_ image: String) throws -> ImageID {
-        if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
-        if let reference = try? ImageReference(image), let id = try resolve(reference) { return id }
-        if let id = try resolve(url: image)?.id { return id }
-        if let name = try? AppName(image.hasPrefix("appc:") ? String(image.dropFirst(5)) : image), let id = try resolve(name: name.name, labels: name.labels) {
-            return id
-        }
+        if let id = try findExactly(image) { return id }
+        if let name = Self.appName(image), let id = try resolve(name: name.name, labels: name.labels) { return id }
         throw StoreError.noSuchImage(image)
     }
+
+    /// All that are meant by it: an appc name may stand for several versions.
+    func findAll(_ image: String) throws -> [ImageID] {
+        if let id = try findExactly(image) { return [id] }
+        let ids = try Self.appName(image).map { try images(name: $0.name, labels: $0.labels).compactMap { ImageID($0.id) } } ?? []
+        guard !ids.isEmpty else { throw StoreError.noSuchImage(image) }
+        return ids
+    }
+
+    private func findExactly(_ image: String) throws -> ImageID? {
+        if let prefix = ImageIDPrefix(image) { return try resolve(prefix) }
+        if let reference = try? ImageReference(image), let id = try resolve(reference) { return id }
+        return try resolve(url: image)?.id
+    }
+
+    private static func appName(_ image: String) -> AppName? { try? AppName(image.hasPrefix("appc:") ? String(image.dropFirst(5)) : image) }
 }
 
 /// Rows padded with tabs to multiples of eight columns, as rkt prints them: scripts split on tabs.

@@ -16,7 +16,8 @@ import Testing
     private func find(_ registry: String, _ repository: String = "a/b", _ variables: [String: String] = [:]) throws -> Credential? {
         defer { try? FileManager.default.removeItem(atPath: place) }
         let all = ["HOME": place + "/home"].merging(variables) { $1 }
-        return try CredentialFiles(variables: { all[$0] }, root: place).find(registry: registry, repository: repository)
+        return try CredentialFiles(variables: { all[$0] }, directories: ["\(place)/usr/lib/rkt", "\(place)/etc/rkt"]).find(
+            registry: registry, repository: repository)
     }
 
     @Test func dockersFile() throws {

@@ -12,6 +12,7 @@ import SavedImage
 import TestSupport
 
 @testable import Conversion
+@testable import Registries
 @testable import Registry
 @testable import Squash
 
@@ -21,7 +22,7 @@ import TestSupport
 public enum FuzzTarget: String, CaseIterable, Sendable {
     case tar, compressed, aci, squash
     case imageManifest, podManifest, dockerConfig, ociManifest, schemaOne
-    case reference, location, challenge
+    case reference, location, challenge, registries
     case savedImage
 
     /// A promise that doesn't hold.
@@ -45,6 +46,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
             case .reference: try Self.reference(bytes)
             case .location: _ = try ImageLocation(String(decoding: bytes, as: UTF8.self), opened: OpenFile.open("/dev/null"))
             case .challenge: _ = Challenge.parse(String(decoding: bytes, as: UTF8.self))
+            case .registries: try Self.registries(bytes)
             case .savedImage: try Self.savedImage(bytes)
             }
         } catch let broken as Broken {
@@ -136,6 +138,17 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         guard let again = try? ImageReference(reference.description), again.registry == reference.registry, again.repository == reference.repository,
             again.tag == reference.tag, again.digest == reference.digest
         else { throw Broken(promise: "\(reference) means something else when it is written in full") }
+    }
+
+    /// Whatever a file says, an image has a place, or a reason why not; the last place is no mirror.
+    private static func registries(_ bytes: [UInt8]) throws {
+        var configuration = RegistriesConfiguration()
+        try configuration.add(path: "registries.conf", text: bytes)
+        for name in ["busybox", "registry.example/a/b:1", "sub.example:5000/c@sha256:" + String(repeating: "d", count: 64)] {
+            guard let places = try? configuration.places(for: ImageReference(name)) else { continue }
+            guard places.last?.isMirror == false, places.dropLast().allSatisfy(\.isMirror) else { throw Broken(promise: "mirrors first, then the registry") }
+            for place in places { _ = try ImageReference(place.reference.description) }
+        }
     }
 
     private static func savedImage(_ bytes: [UInt8]) throws {

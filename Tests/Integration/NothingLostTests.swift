@@ -20,8 +20,19 @@ struct NothingLostTests {
                 d2a image verify >verified 2>&1 || { echo "not well: $(cat verified)"; exit 1; }
                 d2a image list --no-legend >/dev/null || exit 1
             }
+            # The same, of what has changed since it was looked at last.
+            declare -A seen
+            changed() { [ "${seen[$1]}" != "$(stat -c '%i %s %Y %Z' $1 2>&1)" ] || return 1; seen[$1]=$(stat -c '%i %s %Y %Z' $1 2>&1); }
+            look() {
+                for id in $(d2a image list --full --no-legend --fields=id || echo none); do
+                    blob=store/cas/blob/sha512/${id:7:2}/$id
+                    if changed $blob; then [ sha512-$(sha512sum <$blob | cut -c1-128) = $id ] || { echo "broken: $id"; exit 1; }; fi
+                    d2a image cat-manifest $id >/dev/null || exit 1
+                    if [ -e store/cas/tree/$id ] && changed store/cas/tree/$id; then d2a image verify $id >verified 2>&1 || { echo "not well: $(cat verified)"; exit 1; }; fi
+                done
+            }
             finish() {
-                check; d2a gc --grace-period=0s >/dev/null 2>&1; d2a image gc >/dev/null || exit 1; [ -z "$(leftovers)" ] || { echo "left: $(leftovers)"; exit 1; }
+                check; d2a gc --grace-period=0s --expire-prepared=0s >/dev/null 2>&1; d2a image gc >/dev/null || exit 1; [ -z "$(leftovers)" ] || { echo "left: $(leftovers)"; exit 1; }
                 for f in $(find store/cas/blob/sha512 -type f); do [ sha512-$(sha512sum <$f | cut -c1-128) = $(basename $f) ] || { echo "broken: $f"; exit 1; }; done
                 [ $(find store/cas/blob/sha512 -type f | wc -l) = $(d2a image list --no-legend | wc -l) ] || { echo "blobs without images"; exit 1; }
                 for n in 0 1 2; do d2a fetch $n.aci >/dev/null || exit 1; [ "$(d2a run example.com/$n)" = $n ] || exit 1; done; check; echo well
@@ -36,14 +47,15 @@ struct NothingLostTests {
             Self.functions + """
                 for round in $(seq \(rounds)); do
                     n=$((RANDOM % 3))
-                    case $((RANDOM % 6)) in
+                    case $((RANDOM % 7)) in
                     0 | 1) d2a fetch $n.aci ;;
                     2 | 3) rm -rf out; d2a image render --overwrite example.com/$n out || d2a fetch $n.aci ;;
                     4) d2a image rm example.com/$n ;;
                     5) d2a image gc --grace-period=0s ;;
+                    6) d2a prepare $PWD/$n.aci ;;
                     esac >/dev/null 2>&1 & victim=$!
                     sleep 0.$(printf %03d $((RANDOM % 220))); for child in $(pgrep -P $victim) $victim; do kill -KILL $child; done 2>/dev/null; wait $victim 2>/dev/null
-                    [ $((round % 10)) != 0 ] || check
+                    look; [ $((round % 10)) != 0 ] || check
                 done
                 finish
                 """)

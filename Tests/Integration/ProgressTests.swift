@@ -33,6 +33,12 @@ struct ProgressTests {
                 events.output == " 3 [\"finished\",null,true]\n 1 [\"found\",3,null]\n 3 [\"started\",null,null]\n" && events.errors == "",
                 "\(command): \(events)")
         }
+        let results = try place.shell(
+            """
+            d2a fetch --json \(image) 2>events | jq -r .id | cut -c1-7; jq -r .event events | head -1; d2a cache fill --json \(image) 2>events | jq -c '[.layers, .digest[:7]]'
+            jq -r .event events | head -1; d2a fetch --json --quiet \(image) 2>&1 | jq -r .sha256 | cut -c1-7
+            """)
+        #expect(results.output == "sha512-\nfound\n[3,\"sha256:\"]\nfound\nsha256-\n" && results.errors == "", "\(results)")
         let both = try place.shell(
             "docker2aci --json -o x.aci \(image) 2>events | jq -r .aci; jq -r .event events | head -1; docker2aci --progress=loud \(image); echo $?")
         #expect(both.output == "x.aci\nfound\n2\n" && both.errors.contains("loud"), "\(both)")

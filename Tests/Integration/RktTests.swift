@@ -59,7 +59,7 @@ struct RktTests {
                 Garbage collecting pod "UUID"
                 ran
                 39
-                removed sha512-
+                successfully re
                 null
                 rkt Version
                 appc Version

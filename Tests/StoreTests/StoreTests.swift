@@ -61,8 +61,43 @@ import Testing
         try fixture.store.remove(id)
         #expect(try fixture.store.images().map(\.id) == [other.description])
         #expect(try fixture.store.resolve(ImageReference("localhost/x")) == nil)
+        #expect(try fixture.store.resolve(name: "a/ab12", labels: []) == nil && fixture.store.resolve(name: "a/cd34", labels: []) == other)
         let left = FileManager.default.enumerator(atPath: fixture.path + "/cas")!.allObjects as! [String]
         #expect(left.filter { $0.contains("ab12") && !$0.hasPrefix("name") } == [])
+    }
+
+    /// Names, URLs and SHA-256 lead to images by the index, which is made anew where it is missing and believed in nothing.
+    @Test func theIndexIsAHint() throws {
+        let fixture = try Fixture()
+        let (one, two) = (try fixture.add("ab12"), try fixture.add("cd34"))
+        let store = fixture.store
+        func found() throws -> [ImageID?] {
+            [
+                try store.resolve(name: "a/ab12", labels: []), try store.resolve(url: "https://x/a")?.id, try store.resolve(url: "https://x/b")?.id,
+                try? store.resolve(ImageIDPrefix("sha256-cd34")!),
+            ]
+        }
+        for (url, id) in [("https://x/a", one), ("https://x/b", one), ("https://x/a", two)] {
+            try store.note(RemoteCopy(url: url, downloadTime: 1, verified: true), of: id)
+        }
+        #expect(try found() == [one, two, one, two])
+        // What is damaged or forgotten in the index is not believed, and mended by the next collection.
+        let index = fixture.path + "/cas/index"
+        try FileManager.default.removeItem(atPath: index)
+        #expect(try found() == [one, two, one, two])
+        try store.note(RemoteCopy(url: "https://x/c", downloadTime: 1, verified: true), of: one)
+        #expect(try found() == [one, two, one, two])
+        for part in try FileManager.default.contentsOfDirectory(atPath: index) {
+            for name in try FileManager.default.contentsOfDirectory(atPath: "\(index)/\(part)") {
+                let wrong = name.prefix(17) + (name.hasSuffix(one.description) ? two : one).description
+                try FileManager.default.moveItem(atPath: "\(index)/\(part)/\(name)", toPath: "\(index)/\(part)/\(wrong)")
+            }
+        }
+        #expect(try found() == [nil, nil, nil, nil])
+        _ = try store.collectGarbage(unusedSince: 0)
+        #expect(try found() == [one, two, one, two])
+        let hints = (FileManager.default.enumerator(atPath: index)!.allObjects as! [String]).filter { $0.contains(".") }
+        #expect(hints.count == 7)
     }
 
     @Test func aTreeIsMadeOnceAndWhole() throws {

@@ -27,7 +27,7 @@ struct BatchComparing: ParsableArguments {
             }
             var words = ["--format=json", "--output=\(directory.directory.path)/\(file)", "--with=\(with.rawValue)"] + options.source.arguments()
             if let only { words.append("--only=\(only)") }
-            if let creds = options.source.creds { words.append("--creds=\(creds)") }
+            if let creds = try options.source.withCredentials().creds { words.append("--creds=\(creds)") }
             if let platform = item.options.platform { words.append("--platform=\(platform)") }
             if let image = item.options.image { words.append("--image=\(image)") }
             // In this process: credentials are in no list of processes. What could not be compared has said why.

@@ -27,7 +27,7 @@ struct BatchListOptions: ParsableArguments {
         let trimmed = fromRegistry.hasSuffix("/") ? String(fromRegistry.dropLast()) : fromRegistry
         let reference = try ImageReference(trimmed.contains("/") ? trimmed : trimmed + "/any")
         let file = try OpenFile.inMemory("catalogue")
-        let access = try OpenFile.inMemory("credential", CanonicalJSON.encode(RegistryAccess(option: source.creds, for: reference)))
+        let access = try OpenFile.inMemory("credential", CanonicalJSON.encode(RegistryAccess(option: source.withCredentials().creds, for: reference)))
         try access.seek(to: 0)
         let words = ["catalog"] + include.map { "--include=\($0)" } + exclude.map { "--exclude=\($0)" } + source.arguments()
         try Helper.run(words + ["--", trimmed], descriptors: [file, access])

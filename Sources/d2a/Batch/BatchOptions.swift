@@ -78,9 +78,10 @@ struct BatchOptions: ParsableArguments {
                 if let id = directory.record(of: list.items[index])?.storeID, (try? store.resolve(ImageIDPrefix(id)!)) != nil { plan.stored.insert(id) }
             }
         }
+        let login = try source.withCredentials().creds
         for index in chosen {
             guard let reference = (try? ImageLocation(list.items[index].reference))?.reference else { continue }
-            plan.access[index] = try RegistryAccess(option: source.creds, for: reference)
+            plan.access[index] = try RegistryAccess(option: login, for: reference)
         }
         let file = try OpenFile.inMemory("plan", CanonicalJSON.encode(plan))
         try file.seek(to: 0)

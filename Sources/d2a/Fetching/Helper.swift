@@ -1,5 +1,6 @@
 import AppC
 import ArgumentParser
+import Configuration
 import Credentials
 import Files
 import Glibc
@@ -22,6 +23,13 @@ enum Helper {
         return file
     }
 
+    /// How web servers let us in, likewise.
+    static func webAccess() throws -> OpenFile {
+        let file = try OpenFile.inMemory("credentials", Array(CanonicalJSON.text(WebAccess(ConfigurationFiles())).utf8))
+        try file.seek(to: 0)
+        return file
+    }
+
     /// What it has reported.
     static func read<T: Decodable>(_ type: T.Type, from report: OpenFile) throws -> T {
         try report.seek(to: 0)
@@ -35,7 +43,7 @@ enum Helper {
             name.labels.append(NamedValue(name: label, value: value))
         }
         let report = try OpenFile.inMemory("report")
-        try run(["discover"] + options.webArguments + ["--", name.description], descriptors: [report])
+        try run(["discover"] + options.webArguments + ["--", name.description], descriptors: [report, webAccess()])
         return try read(DiscoveredImage.self, from: report)
     }
 

@@ -26,6 +26,8 @@ struct ImageFetcher {
         (self.store, given, self.policy, self.signature) = (store, options, policy, signature)
     }
 
+    private var keys: KeyStore { KeyStore() }
+
     /// An image as a person names it.
     func image(_ text: String) throws -> StoredImage {
         let image = try single(ImageArgument(text), text)
@@ -48,7 +50,7 @@ struct ImageFetcher {
         case .appc(let name): return try discover(name)
         case .either(let reference, let name):
             // Whose keys were trusted says that it is an appc image; so does what is stored.
-            if Trust.KeyStore().hasPrefixKeys(for: name.name) { return try discover(name) }
+            if keys.hasPrefixKeys(for: name.name) { return try discover(name) }
             if policy != .update {
                 if let id = try store.resolve(reference) ?? store.resolve(name: name.name, labels: name.labels) { return try store.open(id) }
                 try checkPolicy(text)
@@ -78,7 +80,7 @@ struct ImageFetcher {
         try checkPolicy(wanted.description)
         let found = try found ?? Helper.discover(wanted, options)
         guard !found.endpoints.isEmpty else { throw FetchError.notDiscovered(wanted) }
-        if !options.insecure.contains(.image), Trust.KeyStore().keys(for: wanted.name).isEmpty {
+        if !options.insecure.contains(.image), keys.keys(for: wanted.name).isEmpty {
             // Where nobody can be asked, the image's own check says what is missing.
             for key in options.trustsKeysFromHTTPS || isatty(STDIN_FILENO) == 1 ? found.keys : [] {
                 try KeyReview(options: options, store: store).trust(key, prefix: wanted.name, discovered: true)
@@ -108,13 +110,13 @@ struct ImageFetcher {
             guard let download = try Download.of(url, in: store) else { continue }
             let workspace = try Workspace(store)
             let (report, signatureFile) = (try workspace.directory.unnamedFile(), try workspace.directory.unnamedFile())
-            var words = ["download", "--limit=\(Self.limit)"] + options.webArguments
+            var words = ["download", "--limit=\(Self.limit)"] + options.webArguments + options.progressArguments
             if let usable {
                 if let etag = usable.remote.etag { words.append("--etag=\(etag)") }
                 if let time = usable.remote.lastModified { words.append("--last-modified=\(time)") }
             }
             if checks, self.signature == nil { words.append("--signature=\(signature ?? Self.signature(of: url))") }
-            try Helper.run(words + ["--", url], descriptors: [download.directory, report, signatureFile])
+            try Helper.run(words + ["--", url], descriptors: [download.directory, report, signatureFile, Helper.webAccess()])
             let answer = try Helper.read(DownloadReport.self, from: report)
             var remote = RemoteCopy(
                 url: url, etag: answer.etag, lastModified: answer.lastModified, maxAge: answer.maxAge, downloadTime: time(nil), verified: checks)
@@ -166,8 +168,21 @@ struct ImageFetcher {
         _ location: ImageLocation, _ text: String, missing: Bool = false, opened file: OpenFile? = nil, proof: OpenFile? = nil, remote: RemoteCopy? = nil,
         name: AppName? = nil, called reference: ImageReference? = nil
     ) throws -> StoredImage {
-        let opened = try file ?? location.open()
+        var opened = try file ?? location.open()
         let workspace = try Workspace(store)
+        let signatures = SignatureCheck(keys: keys, workspace: workspace.directory, quiet: options.quiet)
+        var signers: [SignatureCheck.Signer]?
+        if let proof = try proof ?? signatureBeside(location, file), let given = opened as? OpenFile {
+            var checked = given
+            if file == nil {
+                // Others may write to it: what was checked is what is unpacked.
+                checked = try workspace.directory.unnamedFile()
+                try checked.write(contentsOf: given)
+            }
+            signers = try signatures.signers(of: checked, proof, image: name?.name, text)
+            try checked.seek(to: 0)
+            opened = checked
+        }
         let blob = try workspace.directory.file(Workspace.blobName, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
         let report = try workspace.directory.unnamedFile()
@@ -184,9 +199,7 @@ struct ImageFetcher {
             throw StoreError.damaged(path: "the helper's report")
         }
         if let name { try Self.check(manifest, is: name) }
-        if let proof = try proof ?? signatureBeside(location, file), let opened = opened as? OpenFile {
-            try SignatureCheck.check(opened, proof, image: manifest.name, workspace.directory, quiet: options.quiet)
-        }
+        if let signers { try signatures.accept(signers, image: manifest.name) }
         var record = ImageRecord(id: result.id, sha256: result.sha256, manifest: manifest, size: try blob.size(), importTime: time(nil))
         record.remotes = remote.map { [$0] }
         if let name, name.label("version") == nil { record.latest = true }

@@ -96,7 +96,8 @@ struct KeyReview {
         guard !isHTTP || options.insecure.contains(.pubkey) || options.insecureAllowHttp else { throw TrustError.notAKey(place: "\(place) (plain HTTP)") }
         let directory = try workspace.directory.make("key", mode: 0o700)
         let (report, unused) = (try workspace.directory.unnamedFile(), try workspace.directory.unnamedFile())
-        try Helper.run(["download", "--limit=1048576"] + options.webArguments + ["--", place], descriptors: [directory, report, unused])
+        try Helper.run(
+            ["download", "--quiet", "--limit=1048576"] + options.webArguments + ["--", place], descriptors: [directory, report, unused, Helper.webAccess()])
         let answer = try Helper.read(DownloadReport.self, from: report)
         guard answer.status == 200 else { throw FetchError.badStatus(place, answer.status) }
         return try directory.file(Download.dataName)

@@ -30,6 +30,7 @@ struct PodRequest {
 
     /// Reads the options, and fetches what isn't in the store.
     init(_ options: PodOptions, _ apps: [AppWords], _ fetching: FetchOptions?, _ store: ImageStore) throws {
+        let fetching = try fetching?.withCredentials()
         if let file = options.podManifest {
             guard apps.isEmpty else { throw ValidationError("conflicting flags set with --pod-manifest (see --help)") }
             manifest = try ManifestReader.pod(OpenFile.open(file).readAll(limit: 16 << 20)).manifest
