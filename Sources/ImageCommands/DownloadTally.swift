@@ -20,7 +20,7 @@ struct DownloadTally {
     private var start: Double?
     var rate = Rate()
 
-    init(noun: String) { self.noun = noun }
+    init(noun: String = "layer") { self.noun = noun }
 
     mutating func note(_ event: SourceEvent, _ time: Double) {
         switch event {

@@ -39,6 +39,7 @@ public enum TrustError: DiagnosedError, Equatable {
     case badSignature(image: String)
     case noGnuPG(program: String)
     case notAKey(place: String)
+    case plainHTTP(place: String)
     case noTerminal
 
     public var diagnosis: Diagnosis {
@@ -57,6 +58,8 @@ public enum TrustError: DiagnosedError, Equatable {
             Diagnosis("\(image) is not what was signed: the signature doesn't fit", hint: "it was changed on the way or where it lay; don't use it")
         case .noGnuPG(let program): Diagnosis("\(program) is not installed, which checks signatures", hint: "install the package gpgv or gpg")
         case .notAKey(let place): Diagnosis("\(place) holds no OpenPGP public key", hint: "keys look like -----BEGIN PGP PUBLIC KEY BLOCK-----")
+        case .plainHTTP(let place):
+            Diagnosis("\(place) is plain HTTP: anybody on the way could send another key", hint: "--insecure-options=pubkey, where you know the fingerprint")
         case .noTerminal:
             Diagnosis(
                 "there is no terminal on which somebody could review the key's fingerprint", hint: "--skip-fingerprint-review, where it was reviewed already")

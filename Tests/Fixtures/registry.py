@@ -136,7 +136,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not good:
                 challenge = f'Bearer realm="{main}/token",service="a, \\"b\\"",scope="repository:{repository}:pull"'
                 return self.answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}', WWW_Authenticate=challenge)
-        if kind == "basic" and self.headers["Authorization"] != "Basic " + base64.b64encode(b"user:the-password").decode():
+        if kind in ("basic", "foreign") and self.headers["Authorization"] != "Basic " + base64.b64encode(b"user:the-password").decode():
             return self.answer(401, b"{}", WWW_Authenticate='Basic realm="the registry"')
         number = count(f"{self.command} {self.path}")
         if kind == "busy" and number == 1:
@@ -145,6 +145,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(500, b"oops", "text/plain")
         if kind == "dead":
             return self.answer(503, b'{"errors":[{"code":"UNAVAILABLE","message":"down for the night"}]}')
+        if kind == "only-old":
+            return self.answer(404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}')
         if what == "manifests":
             return self.manifest(kind)
         if what == "blobs":
@@ -163,6 +165,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b" " * (1 << 20))
             return
         data = manifest
+        if kind == "unsigned":
+            # A layer that changes nothing on top, whose bytes are nowhere; and, as some registries wrote them, one that stands there twice.
+            nothing = {"id": hashlib.sha256(b"nothing").hexdigest(), "parent": chain[-1]["id"], "throwaway": True, "architecture": "amd64", "os": "linux"}
+            both = [("sha256:" + "0" * 64, nothing)]
+            both += [(layer["digest"], document) for layer, document in reversed(list(zip(image["layers"], chain)))]
+            both.insert(1, both[1])
+            data = json.dumps({
+                "schemaVersion": 1, "name": "unsigned/image", "tag": "latest", "architecture": "amd64", "fsLayers": [{"blobSum": name} for name, _ in both],
+                "history": [{"v1Compatibility": json.dumps(document)} for _, document in both]}).encode()
+            return self.answer(200, data, "application/vnd.docker.distribution.manifest.v1+json", Docker_Content_Digest=digest(data))
+        if kind == "foreign":
+            document = json.loads(manifest)
+            top = document["layers"][-1]
+            place = f"http://127.0.0.1:{self.server.elsewhere}/elsewhere/{top['digest']}"
+            top.update({"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "urls": ["http://127.0.0.1:1/nobody", place]})
+            data = json.dumps(document).encode()
         if kind == "bomb":
             document = json.loads(manifest)
             document["layers"][-1].update({"digest": digest(bomb()), "size": len(bomb())})
@@ -177,7 +195,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if is_layer and self.headers["Range"] and kind != "no-range":
             start = int(self.headers["Range"][6:].split("-")[0])
         half = start + (len(data) - start) // 2
-        if not is_layer or kind in ("plain", "busy", "flaky", "private", "identity", "expiring", "basic", "bomb", "liar"):
+        if not is_layer or kind in ("plain", "busy", "flaky", "private", "identity", "expiring", "basic", "bomb", "liar", "unsigned", "foreign"):
+            if kind == "foreign" and name == image["layers"][-1]["digest"]:
+                return self.answer(404, b"{}")
             return self.answer(200, data, "application/octet-stream")
         if kind in ("reset", "no-range"):
             status = {"status": 206, "Content_Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {"status": 200}

@@ -65,13 +65,23 @@ struct ConvertTests {
             cp inner.json layout/blobs/sha256/$digest
             sed "s/DIGEST/$digest/; s/\\"size\\": 0/\\"size\\": $size/" top.json >layout/index.json
             skopeo copy -q --all --dest-tls-verify=false oci:layout:both docker://\(server.address)/both:latest
+            skopeo copy -q --all --format v2s2 --dest-tls-verify=false oci:layout:both docker://\(server.address)/list:latest
             """)
         try #require(layout.status == 0, "\(layout.errors)")
         let query = "tar -xOzf both-latest.aci manifest | jq -r '.app.environment[] | select(.name == \"GREETING\") | .value'"
         #expect(try place.shell("docker2aci --quiet --platform=linux/arm64 \(server.address)/both && \(query)").output == "arm\n")
         #expect(try place.shell("docker2aci --quiet --platform=linux/amd64 \(server.address)/both && \(query)").output == "hello\n")
-        let refused = try place.run("docker2aci", "--platform=linux/s390x", "\(server.address)/both")
-        #expect(refused.status == 1 && refused.errors.contains("choose with --platform from: linux/amd64, linux/arm64"))
+        // Docker's list of manifests is another document.
+        let list = try place.shell(
+            """
+            curl -s -H 'Accept: application/vnd.docker.distribution.manifest.list.v2+json' http://\(server.address)/v2/list/manifests/latest | jq -r .mediaType
+            docker2aci --quiet --platform=linux/arm64 -o both-latest.aci \(server.address)/list && \(query)
+            """)
+        #expect(list.output == "application/vnd.docker.distribution.manifest.list.v2+json\narm\n", "\(list)")
+        for name in ["both", "list"] {
+            let refused = try place.run("docker2aci", "--platform=linux/s390x", "\(server.address)/\(name)")
+            #expect(refused.status == 1 && refused.errors.contains("choose with --platform from: linux/amd64, linux/arm64"))
+        }
     }
 
     // MARK: Errors: one message each, the right exit code, nothing left over

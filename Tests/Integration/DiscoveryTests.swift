@@ -11,7 +11,7 @@ struct DiscoveryTests {
         let place = try Place()
         let inside =
             FetchTests.functions + """
-                ip link set lo up; mkdir -p etc www gnupg d2a; chmod 700 gnupg; chmod 711 .; printf '127.0.0.1 localhost example.com\\n' >etc/hosts; mount --bind etc/hosts /etc/hosts
+                ip link set lo up; mkdir -p etc www gnupg d2a; chmod 700 gnupg; chmod 711 .; printf '127.0.0.1 localhost example.com plain.example\\n' >etc/hosts; mount --bind etc/hosts /etc/hosts
                 mkdir -p /etc/d2a; mount --bind d2a /etc/d2a
                 openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=example.com -addext subjectAltName=DNS:example.com 2>/dev/null
                 chmod 644 cert.pem; export SSL_CERT_FILE=$PWD/cert.pem CURL_CA_BUNDLE=$PWD/cert.pem GNUPGHOME=$PWD/gnupg
@@ -20,7 +20,7 @@ struct DiscoveryTests {
                 events { worker_connections 64; }
                 http { log_format short '\\$request_uri \\$status'; access_log $PWD/access.log short; default_type text/html; client_body_temp_path $PWD/t1; proxy_temp_path $PWD/t2;
                        fastcgi_temp_path $PWD/t3; uwsgi_temp_path $PWD/t4; scgi_temp_path $PWD/t5;
-                       server { listen 127.0.0.1:443 ssl; ssl_certificate $PWD/cert.pem; ssl_certificate_key $PWD/key.pem; root $PWD/www; include $PWD/more*.conf; } }
+                       server { listen 127.0.0.1:80; listen 127.0.0.1:443 ssl; ssl_certificate $PWD/cert.pem; ssl_certificate_key $PWD/key.pem; root $PWD/www; include $PWD/more*.conf; } }
                 END
                 nginx -c $PWD/nginx.conf -p $PWD 2>/dev/null & server=$!
                 trap 'kill -KILL $(cat nginx.pid) $server; gpgconf --kill all' EXIT
@@ -86,6 +86,35 @@ struct DiscoveryTests {
                 image: signature verified:
                 1
                 example.com/app:1.0.0
+
+                """, "\(outcome)")
+    }
+
+    /// An image is run by the name that discovery finds; plain HTTP is spoken only where that is allowed; and where no server may be asked, none is.
+    @Test func runByName() throws {
+        let outcome = try Self.shell(
+            """
+            mkdir -p rootfs/bin; cp $(command -v busybox) rootfs/bin/sh; app=',"app":{"exec":["/bin/sh","-c","echo ran"],"user":"0","group":"0"}'
+            publish example.com/app 1.0.0 maker "$app"; sed -i 's|</head>|<meta name="ac-discovery" content="plain.example http://plain.example/images/{name}-{version}-{os}-{arch}.{ext}"></head>|' www/index.html
+            mkdir www/images/plain.example; publish plain.example/app 2.0.0 maker "$app"
+            : >access.log; d2a run --pull-policy=never example.com/app:1.0.0 2>&1 | head -1; d2a run --pull-policy=never appc:example.com/app:1.0.0 2>&1 | head -1; wc -l <access.log
+            d2a run --trust-keys-from-https example.com/app:1.0.0 2>/dev/null; d2a run --pull-policy=never example.com/app:1.0.0; d2a run appc:example.com/app
+            d2a fetch --insecure-options=image appc:plain.example/app:2.0.0 2>&1 | head -1; d2a run --insecure-options=image,http plain.example/app:2.0.0
+            d2a trust --prefix=plain.example --skip-fingerprint-review http://plain.example/pubkeys.gpg 2>&1 | head -1
+            d2a trust --insecure-options=pubkey --prefix=plain.example --skip-fingerprint-review http://plain.example/pubkeys.gpg 2>/dev/null | tail -1
+            """)
+        #expect(
+            outcome.output == """
+                d2a: no image example.com/app:1.0.0 in the store
+                d2a: no image example.com/app:1.0.0 in the store
+                0
+                ran
+                ran
+                ran
+                d2a: discovery of plain.example/app:2.0.0 finds no image: no page of plain.example says where it is
+                ran
+                d2a: http://plain.example/pubkeys.gpg is plain HTTP: anybody on the way could send another key
+                \tMaker <maker@example.com>
 
                 """, "\(outcome)")
     }

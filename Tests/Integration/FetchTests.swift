@@ -101,6 +101,28 @@ struct FetchTests {
         #expect(lines.count == 8 && lines[6].contains("is no hard link any more") && lines[7].hasPrefix("d2a: the file of sha512-"), "\(outcome)")
     }
 
+    /// A tree is made once, however many ask for it, and stays for as long as a pod may run on it.
+    @Test func treesStayForPods() throws {
+        let place = try Place()
+        let outcome = try shell(
+            place,
+            """
+            for n in a b; do
+                tree; mkdir rootfs/bin; cp $(command -v busybox) rootfs/bin/sh; head -c 3000000 /dev/urandom >rootfs/$n
+                aci $n.aci example.com/$n ',"app":{"exec":["/bin/sh","-c","test -e /'$n' && echo ran"],"user":"0","group":"0"}'
+            done
+            id=$(d2a fetch a.aci); d2a fetch b.aci >/dev/null
+            for n in $(seq 12); do d2a run --rm $id & done >ran; wait; sort ran | uniq -c | tr -s ' '; ls -A store/cas/tree | wc -l
+            d2a run --rm example.com/b; uuid=$(d2a prepare $id); gc() { d2a image gc --grace-period=0s 2>&1 | cut -d' ' -f1-3 | LC_ALL=C sort; }
+            gc; ls -A store/cas/tree | wc -l; d2a image list --no-legend --fields=name; d2a run-prepared $uuid; d2a image rm $id >/dev/null 2>&1; ls store/cas/tree | wc -l
+            d2a rm $uuid >/dev/null; gc; ls -A store/cas/tree; find store/cas -name 'sha512-*'
+            """)
+        #expect(
+            outcome.output
+                == " 12 ran\n1\nran\ngc: 1 image(s)\ngc: removed treestore\nsuccessfully removed aci\n1\nexample.com/a\nran\n1\ngc: removed treestore\n",
+            "\(outcome)")
+    }
+
     @Test func whatIsBuiltOnOthersShowsThem() throws {
         let place = try Place()
         let outcome = try shell(

@@ -56,6 +56,28 @@ struct HTTP2Tests {
         #expect(Set(server.answers.map { $0[0] }).count == 2 && relay.requests.count == 2)
     }
 
+    /// By the environment's proxies, as programs in Go read it; never for this machine itself.
+    @Test func proxies() throws {
+        let place = try Place()
+        let registry = try RegistryServer(try Place())
+        try registry.push(Lab.busybox, as: "library/busybox:latest")
+        let server = try WebServer(try Place(), protocols: "http2", location: "proxy_pass http://\(registry.address);")
+        let proxy = try FixtureServer(try Place(), "proxy.py", registry.address, server.address.replacing("localhost", with: "127.0.0.1"))
+        let outcome = try place.shell(
+            """
+            p=http://127.0.0.1:\(proxy.port); name=registry.example/library/busybox; convert() { docker2aci --quiet --no-cache --retry=0 "$@" 2>/dev/null && echo converted || echo no; }
+            HTTPS_PROXY=$p convert --insecure-skip-verify $name; https_proxy=$p convert --insecure-skip-verify $name
+            HTTPS_PROXY=http://127.0.0.1:1 HTTP_PROXY=$p convert --insecure-allow-http $name; HTTPS_PROXY=http://127.0.0.1:1 http_proxy=$p convert --insecure-allow-http $name
+            HTTPS_PROXY=$p HTTP_PROXY=$p NO_PROXY=other.example,registry.example convert --insecure-skip-verify --insecure-allow-http --connect-timeout=2 $name
+            HTTPS_PROXY=$p HTTP_PROXY=$p convert \(registry.address)/library/busybox
+            """)
+        #expect(outcome.output == "converted\nconverted\nconverted\nconverted\nno\nconverted\n", "\(outcome)")
+        let requests = proxy.requests
+        #expect(requests.count { $0 == "CONNECT registry.example:443" } == 2, "\(requests)")
+        let plain = requests.filter { $0.hasPrefix("GET ") }
+        #expect(plain.count >= 6 && plain.allSatisfy { $0.hasPrefix("GET http://registry.example/v2/") }, "\(requests)")
+    }
+
     /// What nobody reads isn't read from the network, does not hold up who does read, and comes whole in the end.
     @Test func slowReaders() throws {
         for protocols in ["http2", ""] {

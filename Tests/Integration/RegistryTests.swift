@@ -30,7 +30,7 @@ struct RegistryTests {
         let place = try Place()
         let server = try FixtureRegistry(try Place())
         let expected = try rootfs(place, server.archive)
-        for kind in ["plain", "reset", "no-range", "busy", "flaky", "redirect", "drip", "expiring"] {
+        for kind in ["plain", "reset", "no-range", "busy", "flaky", "redirect", "drip", "expiring", "unsigned", "only-old"] {
             #expect(try rootfs(place, "\(server.address)/\(kind)/image") == expected, "\(kind)")
         }
         let requests = server.requests
@@ -52,6 +52,9 @@ struct RegistryTests {
             try expectRefusal(place, "\(server.address)/\(kind)/image", words)
             #expect(try place.run("d2a", "fetch", "--retry-delay=0.02", "\(server.address)/\(kind)/image").status == 254, "\(kind)")
             try place.expectNothingLeft()
+            // Nothing of what is broken is kept for the next time.
+            let kept = try place.shell("cd \(place.cache)/blobs/sha256; for f in $(ls -A); do [ $f = $(sha256sum <$f | cut -c1-64) ] || echo $f; done")
+            #expect(kept.output == "" && kept.errors == "", "\(kind): \(kept)")
             try FileManager.default.removeItem(atPath: place.store)
         }
         try expectRefusal(place, "--max-size=100M \(server.address)/bomb/image", "--max-size")
@@ -80,6 +83,15 @@ struct RegistryTests {
         // The credential went to the token service alone, the token to the registry alone, and neither to where that redirects.
         for request in server.requests where request.contains(auth) { #expect(request.contains("/token?") || request.contains("/v2/basic/"), "\(request)") }
         for request in server.requests where request.contains("Bearer ") { #expect(request.contains("/v2/"), "\(request)") }
+    }
+
+    /// Layers that the image's maker keeps elsewhere are fetched there, and whoever they are at learns no password.
+    @Test func foreignLayers() throws {
+        let place = try Place()
+        let server = try FixtureRegistry(try Place())
+        #expect(try rootfs(place, "--creds=user:the-password \(server.address)/foreign/image") == rootfs(place, server.archive))
+        let elsewhere = server.requests.filter { $0.contains("/elsewhere/") }
+        #expect(elsewhere.count == 1 && !elsewhere[0].contains("authorization"), "\(elsewhere)")
     }
 
     @Test func secretsAreNotSeen() throws {

@@ -93,7 +93,7 @@ struct KeyReview {
     private func open(_ place: String, _ workspace: Workspace) throws -> OpenFile {
         let isHTTP = place.hasPrefix("http://")
         guard isHTTP || place.hasPrefix("https://") else { return try OpenFile.open(place) }
-        guard !isHTTP || options.insecure.contains(.pubkey) || options.insecureAllowHttp else { throw TrustError.notAKey(place: "\(place) (plain HTTP)") }
+        guard !isHTTP || options.insecure.contains(.pubkey) || options.insecureAllowHttp else { throw TrustError.plainHTTP(place: place) }
         let directory = try workspace.directory.make("key", mode: 0o700)
         let (report, unused) = (try workspace.directory.unnamedFile(), try workspace.directory.unnamedFile())
         try Helper.run(
