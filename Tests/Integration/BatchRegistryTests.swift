@@ -74,7 +74,7 @@ struct BatchRegistryTests {
             let victim = round.isMultiple(of: 2) ? "$!" : "$(cat /proc/$!/task/$!/children)"
             let killed = try images.place.shell(
                 """
-                exec 2>/dev/null; rm -rf cache; D2A_CACHE=$PWD/cache d2a batch \(list) -o killed --jobs 2 --attempts 1 >out & sleep 0.\(4 + round); kill -9 \(victim); wait $!; echo $?
+                exec 2>/dev/null; rm -rf cache; D2A_CACHE=$PWD/cache d2a batch \(list) -o killed --jobs 2 --attempts 1 >out & sleep 1.\(4 + round); kill -9 \(victim); wait $!; echo $?
                 for f in killed/*.aci; do [ ! -e "$f" ] || gzip -t $f || echo $f; done
                 """)
             #expect(["137\n", "254\n"].contains(killed.output), "\(round): \(killed)")
