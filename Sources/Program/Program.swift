@@ -70,6 +70,8 @@ private func hideSecrets() {
 
 /// Writes to standard error, where everything goes that is not a result.
 public func complain(_ text: String) {
+    // What was printed before stands before it, also where both streams go to one file.
+    fflush(nil)
     var text = text
     text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }

@@ -85,7 +85,7 @@ struct TerminalTests {
             """
             d2a run --uuid-file-save=uuid --rm \(id) -- sh -c 'echo up; while :; do sleep 0.1; done' >up & pod=$!
             while ! [ -s up ]; do sleep 0.05; done; uuid=$(cat uuid)
-            \(fixture) size:12x34 'wait:# ' 'send:stty size; tty; echo $TERM; sleep 1000~' 'wait:xterm-odd' send:^C 'wait:# ' size:21x43 'send:stty size~' 'wait:21 43' 'send:exit 7~' \\
+            \(fixture) size:12x34 'wait:# ' 'send:stty size; tty; sh -c "echo $TERM; exec sleep 1000"~' 'wait:xterm-odd' send:^C 'wait:# ' size:21x43 'send:stty size~' 'wait:21 43' 'send:exit 7~' \\
                 -- env TERM=xterm-odd d2a enter $uuid sh -c "PS1='# ' exec sh -i"
             \(fixture) wait:up signal:TERM -- d2a enter $uuid sh -c 'trap "echo got; exit 8" TERM; echo up; while :; do sleep 0.1; done'
             \(fixture) wait:up hangup -- d2a enter $uuid sh -c 'trap "touch /hung; exit 3" HUP; echo up; while :; do sleep 0.1; done'; d2a enter $uuid ls /hung
