@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-private let ready = Lab.isRoot && Lab.has("dockerd") && Lab.has("umoci") && Lab.has("setcap")
+private let ready = Lab.isRoot && Lab.has("dockerd") && Lab.has("umoci") && Lab.has("setcap") && Lab.pythonPeers != nil
 
 /// `d2a compare` of images made here, beside what a real engine and umoci make of them: exactly the differences that are expected.
-@Suite(.enabled(if: ready, "needs root, dockerd, umoci and setcap (make setup)"))
+@Suite(.enabled(if: ready, "needs root, dockerd, umoci, setcap, and python3 with venv (make setup)"))
 struct CompareTests {
     /// An image, and what must be different of it besides what is different of every image.
     private struct Sample {
@@ -93,7 +93,7 @@ struct CompareTests {
     /// What the schema says that JSON must be, checked by another program.
     private static func check(_ json: String, _ place: Place) throws {
         let program = "import json, jsonschema, sys; jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))"
-        let outcome = try Lab.run("/usr/bin/python3", ["-c", program, json, Lab.package + "/docs/compare.schema.json"])
+        let outcome = try Lab.run(#require(Lab.pythonPeers) + "/python", ["-c", program, json, Lab.package + "/docs/compare.schema.json"])
         #expect(outcome.status == 0, "\(json): \(outcome.errors.suffix(2000))")
     }
 

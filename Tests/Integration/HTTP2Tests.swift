@@ -52,7 +52,7 @@ struct HTTP2Tests {
         let sums = outcome.output.split(separator: "\n")
         #expect(sums.count == 2 && sums[0] == sums[1] && outcome.errors == "", "\(outcome)")
         let again = server.answers.filter { $0[2] == "206" }
-        #expect(again.count >= 2 && again.allSatisfy { $0[4].hasPrefix("bytes=") }, "\(server.answers)")
+        #expect(!again.isEmpty && again.allSatisfy { $0[4].hasPrefix("bytes=") }, "\(server.answers)")
         #expect(Set(server.answers.map { $0[0] }).count == 2 && relay.requests.count == 2)
     }
 
