@@ -51,8 +51,12 @@ public final class Directory: DescriptorOwner {
         var current = self
         for component in name.split(separator: "/") {
             let text = String(component)
-            if mkdirat(current.descriptor, text, mode) != 0, errno != EEXIST { throw FileError("make directory", current.at(text)) }
-            let descriptor = openat(current.descriptor, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            // Mostly it is there.
+            var descriptor = openat(current.descriptor, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            if descriptor < 0, errno == ENOENT {
+                if mkdirat(current.descriptor, text, mode) != 0, errno != EEXIST { throw FileError("make directory", current.at(text)) }
+                descriptor = openat(current.descriptor, text, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            }
             guard descriptor >= 0 else { throw FileError("open directory", current.at(text)) }
             current = Directory(descriptor: descriptor, path: current.at(text))
         }

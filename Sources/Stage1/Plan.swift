@@ -32,10 +32,12 @@ struct Plan {
 
     /// - Parameters:
     ///   - files: paths in the pod that show files of the pod's directory.
+    ///   - places: a tree of the places that all apps have something mounted on, relative to the data directory.
     ///   - open: gives what a stream that is neither inherited nor a terminal leads to.
-    init(pod: PodDirectory, apps: [AppProcess], settings: PodSettings, files: [(path: String, file: String)], open: (AppStream, PodApp) throws -> OpenFile)
-        throws
-    {
+    init(
+        pod: PodDirectory, apps: [AppProcess], settings: PodSettings, files: [(path: String, file: String)], places: String,
+        open: (AppStream, PodApp) throws -> OpenFile
+    ) throws {
         step(pod.path, settings.removeAtEnd ? "1" : "0", settings.stage1 == .chroot ? "1" : "0")
         list("logs", apps.filter { $0.streams.contains { if case .log = $0 { true } else { false } } }.map(\.app.name))
         for group in settings.cgroups { step("cgroup", number(of: group)) }
@@ -58,7 +60,7 @@ struct Plan {
         for app in apps {
             let before = bytes
             bytes = []
-            try section(app, of: pod, settings, files, sharesMemory, open)
+            try section(app, of: pod, settings, files, places, sharesMemory, open)
             let section = bytes
             bytes = before
             step("app", app.app.name, String(section.count))
@@ -82,8 +84,8 @@ struct Plan {
     }
 
     private mutating func section(
-        _ process: AppProcess, of pod: PodDirectory, _ settings: PodSettings, _ files: [(path: String, file: String)], _ sharesMemory: Bool,
-        _ open: (AppStream, PodApp) throws -> OpenFile
+        _ process: AppProcess, of pod: PodDirectory, _ settings: PodSettings, _ files: [(path: String, file: String)], _ places: String,
+        _ sharesMemory: Bool, _ open: (AppStream, PodApp) throws -> OpenFile
     ) throws {
         let (app, limits) = (process.app, process.limits)
         for group in limits.cgroups { step("cgroup", number(of: group)) }
@@ -93,8 +95,8 @@ struct Plan {
         switch process.root {
         case .overlay(let tree):
             // Mounted over the tree itself, in the app's own mount namespace.
-            step("root", tree, tree, "\(pod.path)/apps/\(app.name)", UserNamespace.isCurrent ? ",userxattr" : "")
-        case .copy: step("root", pod.path("rootfs", of: app.name), "", "", "")
+            step("root", tree, tree, places, "\(pod.path)/apps/\(app.name)", UserNamespace.isCurrent ? ",userxattr" : "")
+        case .copy: step("root", pod.path("rootfs", of: app.name), "", "", "", "")
         }
         step("make-directory", "/tmp", String(0o1777))
         switch settings.stage1 {

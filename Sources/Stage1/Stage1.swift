@@ -27,7 +27,8 @@ public struct Stage1 {
         }
         if apps.count > 1 { _ = try pod.directory.make("shm") }
         let files = try Self.writeFiles(pod, settings)
-        plan = try Plan(pod: pod, apps: apps, settings: settings, files: files) { stream, app in
+        let places = try Self.mountPlaces(data, files.map(\.file))
+        plan = try Plan(pod: pod, apps: apps, settings: settings, files: files, places: places) { stream, app in
             guard case .log = stream else { return try OpenFile.open("/dev/null", O_RDWR) }
             return try pod.app(app.name).file("log", O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
         }
@@ -37,10 +38,39 @@ public struct Stage1 {
         var files: [(path: String, file: String)] = []
         for (name, text) in [("hosts", settings.hosts), ("hostname", settings.hostname + "\n"), ("resolv.conf", settings.resolver)] {
             guard let text else { continue }
-            try pod.directory.file(name, O_WRONLY | O_CREAT | O_TRUNC).write(text)
+            let file = try pod.directory.file(name, O_WRONLY | O_CREAT | O_TRUNC)
+            try file.write(text)
+            // Whatever the umask is: all users of the pod read them.
+            guard withExtendedLifetime(file, { fchmod(file.descriptor, 0o644) }) == 0 else { throw FileError("set the mode of", file.path) }
             files.append(("/etc/\(name)", name))
         }
         return files
+    }
+
+    /// A tree of what all apps have mounted on: made once, so that pods whose images lack it need not each make and remove it.
+    /// - Parameter files: names in `/etc`.
+    /// - Returns: its path, relative to the data directory.
+    private static func mountPlaces(_ data: Directory, _ files: [String]) throws(FileError) -> String {
+        let name = (["etc"] + files).joined(separator: "+")
+        let path = "cas/places/\(name)"
+        if data.exists(path) { return path }
+        let (all, temporary) = (try data.make("cas/places"), ".\(name).\(getpid())")
+        let places = try all.make(temporary)
+        for directory in ["dev", "proc", "sys", "tmp", "etc"] { _ = try places.make(directory) }
+        for file in files { _ = try places.directory("etc").file(file, O_WRONLY | O_CREAT) }
+        // Whatever the umask is: all apps see them.
+        let modes: [(String, mode_t)] = [(".", 0o755), ("dev", 0o755), ("proc", 0o755), ("sys", 0o755), ("tmp", 0o1777), ("etc", 0o755)]
+        try withExtendedLifetime(places) { () throws(FileError) in
+            for (name, mode) in modes + files.map({ ("etc/\($0)", 0o644) }) {
+                guard fchmodat(places.descriptor, name, mode, 0) == 0 else { throw FileError("set the mode of", "\(places.path)/\(name)") }
+            }
+        }
+        do { try all.rename(temporary, to: all, as: name) } catch {
+            // Somebody else was faster.
+            try all.removeTree(temporary)
+            guard error.code == EEXIST || error.code == ENOTEMPTY else { throw error }
+        }
+        return path
     }
 
     /// Starts the pod and waits for its end; signals to this process reach the apps, and an app's terminal this one's.
@@ -63,24 +93,26 @@ public struct Stage1 {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let (report, socket) = (OpenFile(descriptor: ends[0], path: "stage1's report"), OpenFile(descriptor: ends[1], path: "stage1's report"))
         let descriptors: [any DescriptorOwner] = [data, socket, try OpenFile.inMemory("plan", plan.bytes), directory] + plan.descriptors
-        return (try startProgram("d2a-stage1", [word], descriptors: descriptors, file: program()), report)
+        // The view is closed while the program runs already: that takes the kernel a while.
+        let program = try program()
+        return try withExtendedLifetime(program) { (try startProgram("d2a-stage1", [word], descriptors: descriptors, file: program.file), report) }
     }
 
     /// d2a-stage1, so that whatever a pod does to the program that runs in it, the file on the host's disk is out of its reach
     /// (CVE-2019-5736): through a read-only overlay that only this process has, or where none can be had, as a copy in sealed memory,
     /// which costs time and memory for each pod.
-    private static func program() throws -> OpenFile {
+    private static func program() throws -> (file: OpenFile, view: Directory?) {
         let place = try Directory.holding(companionProgram("d2a-stage1"))
         // The second layer is there because older kernels want one.
         let view = withExtendedLifetime(place) { system_read_only_overlay("/proc/self/fd/\(place.directory.descriptor):/dev", 0) }
         if view >= 0 {
             let directory = Directory(descriptor: view, path: place.directory.path)
-            if let file = try? directory.file(place.name) { return file }
+            if let file = try? directory.file(place.name) { return (file, directory) }
         }
         let copy = try OpenFile.inMemory("d2a-stage1")
         try copy.write(contentsOf: place.directory.file(place.name))
         guard withExtendedLifetime(copy, { system_seal(copy.descriptor) }) == 0 else { throw FileError("seal", copy.path) }
-        return copy
+        return (copy, nil)
     }
 
     /// Waits for the end of a process of d2a-stage1; signals to this process reach it, and its terminal this one's.

@@ -241,8 +241,9 @@ _Noreturn void init(struct plan *plan, struct channels channels) {
         start(&pod, name, plan_section(plan), go);
     }
     close(go[0]);
-    await_roots(&pod);
+    /* While the apps make their roots: leaving the host's mounts takes the kernel a while. */
     drop_everything(&pod);
+    await_roots(&pod);
     close(go[1]);
     _exit(reap(&pod));
 }

@@ -96,22 +96,21 @@ static void mount_shifted(const char *source, int target) {
 }
 
 /* The root is a rendered tree below a layer of the pod's own or, without a tree, a directory of the pod's own.
+ * places: a tree of what is to be mounted on, for where the image lacks it.
  * layer: the directory that has the layer, and the one that the kernel works in. */
-static void step_root(const char *path, const char *tree, const char *layer, const char *more) {
+static void step_root(const char *path, const char *tree, const char *places, const char *layer, const char *more) {
     if (tree[0] != 0) {
-        char options[3 * PATH_MAX], lower[32], upper[32];
-        int trees[2] = {-1, -1};
-        if (users >= 0) {
-            for (int index = 0; index < 2; index++) {
-                trees[index] = shifted(index == 0 ? tree : layer);
-                snprintf(index == 0 ? lower : upper, sizeof lower, "/proc/self/fd/%d", trees[index]);
-            }
-            tree = lower;
-            layer = upper;
+        char options[4 * PATH_MAX], names[3][32];
+        const char *paths[3] = {tree, places, layer};
+        int trees[3] = {-1, -1, -1};
+        for (int index = 0; users >= 0 && index < 3; index++) {
+            trees[index] = shifted(paths[index]);
+            snprintf(names[index], sizeof names[index], "/proc/self/fd/%d", trees[index]);
+            paths[index] = names[index];
         }
-        snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work%s", tree, layer, layer, more);
+        snprintf(options, sizeof options, "lowerdir=%s:%s,upperdir=%s/upper,workdir=%s/work%s", paths[0], paths[1], paths[2], paths[2], more);
         if (mount("overlay", path, "overlay", 0, options) != 0) fail_as("overlay", EXIT_SETUP, "can't mount an overlay for the pod");
-        for (int index = 0; index < 2; index++) close(trees[index]);
+        for (int index = 0; index < 3; index++) close(trees[index]);
     } else if (users >= 0) {
         int target = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         mount_shifted(path, target);
@@ -304,8 +303,8 @@ static void step_proc(void) {
 
 bool root_step(const char *step, struct plan *plan) {
     if (strcmp(step, "root") == 0) {
-        const char *path = plan_need(plan), *tree = plan_need(plan), *layer = plan_need(plan);
-        step_root(path, tree, layer, plan_need(plan));
+        const char *path = plan_need(plan), *tree = plan_need(plan), *places = plan_need(plan), *layer = plan_need(plan);
+        step_root(path, tree, places, layer, plan_need(plan));
     } else if (strcmp(step, "users") == 0) {
         int namespace = (int)plan_number(plan);
         step_users(namespace, (uid_t)plan_number(plan));

@@ -44,6 +44,29 @@ struct RunTests {
         try place.expectNothingLeft()
     }
 
+    /// What an image lacks to mount on is there, whatever the umask of whoever made it, and comes of no pod's making: also pods that
+    /// start at once, the first ones of a store.
+    @Test func placesToMountOn() throws {
+        let outcome = try place.shell(
+            """
+            umask 077; for i in 1 2 3 4 5 6; do d2a run --rm \(id) --user=1234 -- sh -c 'stat -c "%a %n" /tmp /proc /sys /dev /etc /etc/hostname; cat /etc/hostname >/tmp/x' >out$i & done; wait
+            cat out? | sort | uniq -c | sed 's/^ *//'; ls -A store/cas/places; ls -AR store/cas/places | grep -c x
+            d2a run \(id) -- true; find store/pods/run -path '*/upper/*' ! -name data
+            """)
+        #expect(
+            outcome.output == """
+                6 1777 /tmp
+                6 555 /proc
+                6 555 /sys
+                6 644 /etc/hostname
+                6 755 /dev
+                6 755 /etc
+                etc+hosts+hostname+resolv.conf
+                0
+
+                """, "\(outcome)")
+    }
+
     @Test func nothingIsLeftOfTheKilled() throws {
         for victim in ["$!", "$(pgrep -P $!)", "$(pgrep -P $(pgrep -P $!))"] {
             let outcome = try place.shell(

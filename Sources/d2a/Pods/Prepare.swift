@@ -27,7 +27,8 @@ struct Prepare: ParsableCommand {
     }
 
     /// The part of the words that isn't about one image.
-    private struct Options: ParsableArguments {
+    private struct Options: ParsableCommand {
+        static let configuration = PodCommand.part(of: Usage.self)
         @OptionGroup var global: GlobalOptions
         @OptionGroup var pod: PodOptions
     }

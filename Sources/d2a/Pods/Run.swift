@@ -42,7 +42,8 @@ struct Run: ParsableCommand {
     }
 
     /// The part of the words that isn't about one image.
-    private struct Options: ParsableArguments {
+    private struct Options: ParsableCommand {
+        static let configuration = PodCommand.part(of: Usage.self)
         @OptionGroup var global: GlobalOptions
         @OptionGroup var pod: PodOptions
         @OptionGroup var runtime: RuntimeOptions
@@ -75,15 +76,21 @@ enum PodCommand {
 
     static func asksForHelp(_ words: [String]) -> Bool { words.prefix { $0 != "--" }.contains { ["--help", "-h", "-help"].contains($0) } }
 
+    /// Of options that are no command of their own: a part of another's isn't asked for scripts of completions, which takes a millisecond.
+    static func part(of command: any ParsableCommand.Type) -> CommandConfiguration {
+        CommandConfiguration(commandName: command.configuration.commandName, _superCommandName: "d2a", usage: command.configuration.usage)
+    }
+
     /// Those about fetching are looked for only where the words make no sense without them: every option that could be there takes
     /// its time.
-    static func options<Options: ParsableArguments>(_ type: Options.Type, _ words: [String]) throws -> (Options, FetchOptions?) {
-        if let options = try? Options.parse(words) { return (options, nil) }
-        let options = try WithFetchOptions<Options>.parse(words)
+    static func options<Options: ParsableCommand>(_ type: Options.Type, _ words: [String]) throws -> (Options, FetchOptions?) {
+        if let options = try? Options.parseAsRoot(words) as? Options { return (options, nil) }
+        guard let options = try WithFetchOptions<Options>.parseAsRoot(words) as? WithFetchOptions<Options> else { throw CleanExit.helpRequest() }
         return (options.others, options.fetching)
     }
 
-    private struct WithFetchOptions<Others: ParsableArguments>: ParsableArguments {
+    private struct WithFetchOptions<Others: ParsableCommand>: ParsableCommand {
+        static var configuration: CommandConfiguration { Others.configuration }
         @OptionGroup var others: Others
         @OptionGroup var fetching: FetchOptions
     }
