@@ -299,6 +299,7 @@ static void enter_directory(const char *path) {
 
 _Noreturn void app(const char *name, struct plan section, struct rendezvous rendezvous, struct channels channels) {
     struct app app = {.streams = {-1, -1, -1}};
+    umask(022);
     for (char *step; (step = plan_word(&section)) != NULL;)
         if (!app_step(step, &section, &app) && !root_step(step, &section)) {
             errno = EPROTO;
@@ -307,7 +308,6 @@ _Noreturn void app(const char *name, struct plan section, struct rendezvous rend
     setsid();
     if (app.terminal) take_terminal(root_terminal(app.user));
     set_streams(&app);
-    umask(022);
     enter_directory(app.directory);
     /* Nothing of ours is open in the app, but the report works until it is there. */
     if (syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail("can't close our files");

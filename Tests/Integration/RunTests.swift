@@ -51,6 +51,7 @@ struct RunTests {
             """
             umask 077; for i in 1 2 3 4 5 6; do d2a run --rm \(id) --user=1234 -- sh -c 'stat -c "%a %n" /tmp /proc /sys /dev /etc /etc/hostname; cat /etc/hostname >/tmp/x' >out$i & done; wait
             cat out? | sort | uniq -c | sed 's/^ *//'; ls -A store/cas/places; ls -AR store/cas/places | grep -c x
+            mkdir shared; chmod 755 shared; d2a run --rm --volume=s,kind=host,source=$PWD/shared --mount=volume=s,target=/a/b/c \(id) --user=1234 -- ls -d /a/b/c
             d2a run \(id) -- true; find store/pods/run -path '*/upper/*' ! -name data
             """)
         #expect(
@@ -63,6 +64,7 @@ struct RunTests {
                 6 755 /etc
                 etc+hosts+hostname+resolv.conf
                 0
+                /a/b/c
 
                 """, "\(outcome)")
     }
