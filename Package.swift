@@ -102,7 +102,7 @@ let package = Package(
         module("Store", ["Diagnostics", "Digest", "Files", "AppC", "Reference", "CLinux"]),
         module("Pod", ["Diagnostics", "Files", "Accounts", "AppC", "CLinux"]),
         // What isolators say, as filters and control groups; networks.
-        module("Isolation", ["Diagnostics", "Files", "AppC", "Pod", "CSeccomp", "CLinux"]),
+        module("Isolation", ["Diagnostics", "Files", "AppC", "Pod", "RuntimeBundle", "CSeccomp", "CLinux"]),
         module("Network", ["Diagnostics", "Files", "Subprocess", "AppC", "CLinux"]),
         // Pods for other runtimes than our own.
         module("RuntimeBundle", ["AppC", "Files"]),

@@ -9,6 +9,10 @@ public struct ControlGroupLayout: Sendable, Equatable {
     /// The directory of version 2 in which groups can be made, and the controllers that groups in it could have.
     public var version2: String?
     public var version2Controllers: Set<String> = []
+    /// Where each hierarchy is mounted, of both versions.
+    public var hierarchies: Set<String> = []
+    /// This process's own group in the hierarchies that limit, below where they are mounted; empty at the top.
+    public var base = ""
 
     /// - Parameters:
     ///   - mounts: `/proc/self/mountinfo`
@@ -31,11 +35,15 @@ public struct ControlGroupLayout: Sendable, Equatable {
                 for controller in fields[dash + 3].split(separator: ",").map(String.init) where version1[controller] == nil {
                     guard let path = own[controller] else { continue }
                     version1[controller] = Self.directory(path, mountedFrom: root, at: point)
+                    hierarchies.insert(point)
+                    if controller == "memory" { base = String(version1[controller]!.dropFirst(point.count)) }
                 }
             case "cgroup2" where version2 == nil:
                 guard let path = own[""] else { continue }
                 let directory = isRoot ? point : Self.directory(path, mountedFrom: root, at: point)
                 version2 = directory
+                hierarchies.insert(point)
+                if version1.isEmpty { base = String(directory.dropFirst(point.count)) }
                 version2Controllers = Set(controllers(directory).split(whereSeparator: \.isWhitespace).map(String.init))
             default: break
             }
@@ -143,6 +151,24 @@ public struct PodControlGroups {
             }
         }
         return joined
+    }
+
+    /// Leaves an app's group to an OCI runtime, which makes it in every hierarchy, inside the pod's; it goes with the pod's own.
+    /// - Returns: its path below where the hierarchies are mounted, and those of the limits that the runtime can set here.
+    public mutating func leave(_ app: String, _ limits: ResourceLimits) throws(IsolationError) -> (path: String, limits: ResourceLimits) {
+        let pod = "\(layout.base)/\(name)"
+        for path in [pod, "\(pod)/app-\(app)"] {
+            for hierarchy in layout.hierarchies.sorted() where !directories.contains(hierarchy + path) {
+                do { try note(hierarchy + path) } catch { throw .controlGroup(path: hierarchy + path, what: "note", code: EIO) }
+                directories.append(hierarchy + path)
+            }
+        }
+        var possible = limits
+        for controller in Self.controllers(limits) where layout.version1[controller] == nil && !layout.version2Controllers.contains(controller) {
+            report(controller)
+            if controller == "memory" { possible.memory = nil } else { (possible.processors, possible.shares) = (nil, nil) }
+        }
+        return ("\(pod)/app-\(app)", possible)
     }
 
     /// Removes groups, the inner ones first. Processes that were just killed get two seconds to be gone; what still has some then stays.

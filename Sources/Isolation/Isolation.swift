@@ -15,6 +15,12 @@ public struct Isolation: Sendable, Equatable {
 
     public init() {}
 
+    /// Isolators that are set and that only a process fenced in by them has.
+    public var isolatorsOfSandbox: [String] {
+        (capabilities != .standard ? ["os/linux/capabilities-…-set"] : []) + (systemCalls != .standard ? ["os/linux/seccomp-…-set"] : [])
+            + (noNewPrivileges ? ["os/linux/no-new-privileges"] : [])
+    }
+
     /// - Parameter pod: whether these are a pod's own isolators, and not an app's.
     /// - Throws: ``IsolationError``
     public init(_ isolators: [Isolator], pod: Bool = false) throws(IsolationError) {

@@ -46,34 +46,27 @@ public enum SystemCallFilter {
     // MARK: Compiling
 
     private static func compile(_ policy: SystemCallPolicy, _ capabilities: Capabilities) throws -> [UInt8] {
-        switch policy {
-        case .all: return []
-        case .standard:
-            let builder = try Builder(otherwise: seccomp_act_errno(EPERM))
-            try builder.allowUsual(capabilities)
-            return try Builder.answeringNewer(builder.export())
-        case .only(let names, let errno, let newer):
-            let builder = try Builder(otherwise: try action(errno))
-            for name in SystemCallSets.words(SystemCallSets.lifeCycle) { try builder.add(allow, name) }
-            for name in names { try builder.add(allow, name, mustExist: true) }
-            return try newer ? Builder.answeringNewer(builder.export()) : builder.export()
-        case .allBut(let names, let errno):
-            let builder = try Builder(otherwise: allow)
-            let action = try action(errno)
-            for name in names { try builder.add(action, name, mustExist: true) }
-            let granted = Set(SystemCallSets.byCapability.filter { capabilities.isSuperset(of: $0.0) }.flatMap { SystemCallSets.words($0.1) })
-            for name in SystemCallSets.words(SystemCallSets.alwaysForbidden) where !granted.contains(name) { try builder.add(action, name) }
-            return try builder.export()
+        guard let rules = try policy.rules(capabilities) else { return [] }
+        let builder = try Builder(otherwise: action(rules.defaultAction, rules.defaultErrnoRet))
+        for rule in rules.syscalls {
+            for name in rule.names { try builder.add(action(rule.action, rule.errnoRet), name, rule.args ?? []) }
+        }
+        return try policy.answersNewer ? Builder.answeringNewer(builder.export()) : builder.export()
+    }
+
+    private static func action(_ name: String, _ errno: UInt32?) -> UInt32 {
+        switch name {
+        case SystemCallPolicy.allow: UInt32(SCMP_ACT_ALLOW)
+        case SystemCallPolicy.error: seccomp_act_errno(Int32(errno ?? UInt32(EPERM)))
+        default: UInt32(SCMP_ACT_KILL_PROCESS)
         }
     }
 
-    private static let allow = UInt32(SCMP_ACT_ALLOW)
+    /// Whether this machine has a call of this name.
+    static func isCall(_ name: String) -> Bool { seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR }
 
-    private static func action(_ errno: String?) throws(IsolationError) -> UInt32 {
-        guard let errno else { return UInt32(SCMP_ACT_KILL_PROCESS) }
-        guard let code = ErrorNumber.named(errno) else { throw .unknownErrno(errno) }
-        return seccomp_act_errno(code)
-    }
+    /// Which argument of clone has its flags.
+    static var cloneFlags: UInt32 { seccomp_clone_flags_argument() }
 }
 
 extension SystemCallFilter {
@@ -96,36 +89,16 @@ extension SystemCallFilter {
             guard code == 0 || code == -EEXIST else { throw .filter(code: -code) }
         }
 
-        private func number(_ name: String) -> Int32? {
+        /// What this machine doesn't have is left out: lists name calls of all.
+        func add(_ action: UInt32, _ name: String, _ conditions: [SystemCallPolicy.Rules.Argument]) throws(IsolationError) {
             let number = seccomp_syscall_resolve_name(name)
-            return number == __NR_SCMP_ERROR ? nil : number
-        }
-
-        /// - Parameter mustExist: whether a name that is none is an error, and not one of newer kernels.
-        func add(_ action: UInt32, _ name: String, mustExist: Bool = false) throws(IsolationError) {
-            guard let number = number(name) else {
-                if mustExist, !SystemCallSets.isKnown(name) { throw .unknownCall(name) }
-                return
+            guard number != __NR_SCMP_ERROR, action != otherwise else { return }
+            guard let condition = conditions.first else { return try check(seccomp_add(context, action, number)) }
+            switch condition.op {
+            case .equal: try check(seccomp_add_equal(context, action, number, condition.index, condition.value))
+            case .unequal: try check(seccomp_add_unequal(context, action, number, condition.index, condition.value))
+            case .masked: try check(seccomp_add_masked(context, action, number, condition.index, condition.value, condition.valueTwo ?? 0))
             }
-            if action != otherwise { try check(seccomp_add(context, action, number)) }
-        }
-
-        func allowUsual(_ capabilities: Capabilities) throws(IsolationError) {
-            for name in SystemCallSets.words(SystemCallSets.allowed) { try add(allow, name) }
-            for (needed, names) in SystemCallSets.byCapability where capabilities.isSuperset(of: needed) {
-                for name in SystemCallSets.words(names) { try add(allow, name) }
-            }
-            if let personality = number("personality") {
-                // PER_LINUX, UNAME26, PER_LINUX32, both, and the question what it is.
-                for value in [0, 8, 0x20000, 0x20008, 0xFFFF_FFFF] as [UInt64] { try check(seccomp_add_equal(context, allow, personality, 0, value)) }
-            }
-            // Sockets to a hypervisor (AF_VSOCK) leave every namespace.
-            if let socket = number("socket") { try check(seccomp_add_unequal(context, allow, socket, 0, 40)) }
-            guard !capabilities.isSuperset(of: .named("CAP_SYS_ADMIN")) else { return try add(allow, "clone") }
-            // No new namespaces: clone's flags can be looked at; clone3's can't, and its callers fall back.
-            let namespaces: UInt64 = 0x7E02_0000
-            if let clone = number("clone") { try check(seccomp_add_masked(context, allow, clone, seccomp_clone_flags_argument(), namespaces, 0)) }
-            try add(seccomp_act_errno(ENOSYS), "clone3")
         }
 
         func export() throws -> [UInt8] {

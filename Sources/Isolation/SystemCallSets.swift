@@ -75,6 +75,15 @@ enum SystemCallSets {
     /// What an app's start and its end need, whatever else it may call.
     static let lifeCycle = "execve exit exit_group rt_sigprocmask rt_sigreturn sigreturn"
 
+    /// What runc 1.1 and crun 1.8 call between setting a filter and the app's program, as strace(1) shows it, and what the Go runtime may
+    /// call at any moment; `clone` beside it.
+    static let runtime = """
+        brk capget capset chdir clock_gettime clock_nanosleep close epoll_ctl epoll_pwait epoll_wait execve exit exit_group faccessat faccessat2 fchown fcntl \
+        fstat fstatfs futex getcwd getdents64 getegid geteuid getgid getpid getppid getrandom gettid getuid madvise mmap mprotect munmap nanosleep \
+        newfstatat openat prctl read readlinkat rt_sigaction rt_sigprocmask rt_sigreturn sched_yield seccomp set_robust_list setgid setgroups setresgid \
+        setresuid setuid sigaltstack tgkill write
+        """
+
     /// systemd's groups of the same names, by systemd.exec(5).
     private static let systemd = [
         "clock": "adjtimex clock_adjtime clock_adjtime64 clock_settime clock_settime64 settimeofday stime",

@@ -76,6 +76,8 @@ public struct RuntimeConfiguration: Sendable, Equatable, Codable {
         public var type: String
         public var hard: UInt64
         public var soft: UInt64
+
+        public init(_ type: String, soft: UInt64, hard: UInt64) { (self.type, self.soft, self.hard) = (type, soft, hard) }
     }
 
     public struct Mount: Sendable, Equatable, Codable {
@@ -157,21 +159,44 @@ public struct RuntimeConfiguration: Sendable, Equatable, Codable {
         public init(devices: [DeviceRule]? = nil, memory: Memory? = nil, cpu: CPU? = nil) { (self.devices, self.memory, self.cpu) = (devices, memory, cpu) }
     }
 
+    /// A filter of system calls. A call gets the first action whose conditions hold, else the default one.
     public struct Seccomp: Sendable, Equatable, Codable {
+        /// A condition on an argument of a call.
+        public struct Argument: Sendable, Equatable, Codable {
+            public enum Comparison: String, Sendable, Codable {
+                case equal = "SCMP_CMP_EQ"
+                case unequal = "SCMP_CMP_NE"
+                /// argument & `value` == `valueTwo`
+                case masked = "SCMP_CMP_MASKED_EQ"
+            }
+            /// From 0.
+            public var index: UInt32
+            public var value: UInt64
+            public var valueTwo: UInt64?
+            public var op: Comparison
+
+            public init(_ index: UInt32, _ op: Comparison, _ value: UInt64, _ valueTwo: UInt64? = nil) {
+                (self.index, self.op, self.value, self.valueTwo) = (index, op, value, valueTwo)
+            }
+        }
         public struct Rule: Sendable, Equatable, Codable {
             public var names: [String]
-            /// `SCMP_ACT_ALLOW`.
+            /// `SCMP_ACT_ALLOW`, `SCMP_ACT_ERRNO` with a number, `SCMP_ACT_KILL_PROCESS`.
             public var action: String
             public var errnoRet: UInt32?
+            /// All must hold.
+            public var args: [Argument]?
 
-            public init(_ names: [String], _ action: String, errnoRet: UInt32? = nil) { (self.names, self.action, self.errnoRet) = (names, action, errnoRet) }
+            public init(_ names: [String], _ action: String, errnoRet: UInt32? = nil, args: [Argument]? = nil) {
+                (self.names, self.action, self.errnoRet, self.args) = (names, action, errnoRet, args)
+            }
         }
         public var defaultAction: String
         public var defaultErrnoRet: UInt32?
         public var architectures: [String]?
         public var syscalls: [Rule]
 
-        public init(defaultAction: String, defaultErrnoRet: UInt32? = nil, architectures: [String]? = nil, syscalls: [Rule]) {
+        public init(defaultAction: String, defaultErrnoRet: UInt32? = nil, architectures: [String]? = nil, syscalls: [Rule] = []) {
             (self.defaultAction, self.defaultErrnoRet, self.architectures, self.syscalls) = (defaultAction, defaultErrnoRet, architectures, syscalls)
         }
     }

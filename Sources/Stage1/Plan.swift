@@ -121,9 +121,10 @@ struct Plan {
         case .runc, .crun:
             guard let runtime = OCIRuntime(rawValue: settings.stage1.rawValue) else { return }
             for mount in app.mounts { step("mount-point", mount.source(in: pod.path), mount.path) }
+            flags("/", .noDevices)
             step("proc")
             if !runtime.runsHere { step("detach", OCIRuntime.unifiedHierarchy) }
-            let bundle = try RuntimeApp(process, of: pod, files, sharesMemory: sharesMemory, runtime)
+            let bundle = try RuntimeApp(process, of: pod, settings, files, sharesMemory: sharesMemory, runtime)
             command(bundle.arguments, bundle.preStart, bundle.postStop, environment: [NamedValue(name: "PATH", value: PodApp.defaultPath)])
             step("directory", "/")
             step("user", "0", "0", "0")
@@ -239,7 +240,7 @@ extension AppMount {
     fileprivate var isPods: Bool { if case .pod = source { true } else { false } }
 
     /// Whether it is a device of the host's, or a directory of such, that the app is meant to use.
-    fileprivate var hasDevices: Bool {
+    var hasDevices: Bool {
         guard case .host(let path) = source else { return false }
         var status = stat()
         guard stat(path, &status) == 0 else { return false }

@@ -1,6 +1,7 @@
 import AppC
 import Files
 import Pod
+import RuntimeBundle
 
 /// Where an app's root comes from.
 public enum PodRoot: Sendable, Equatable {
@@ -71,8 +72,21 @@ public struct AppLimits: Sendable {
     public var oomScoreAdjust: Int?
     /// The files by which the app joins its own groups.
     public var cgroups: [any DescriptorOwner] = []
+    /// What an OCI runtime enforces where it starts the app, in place of ``filter`` and ``cgroups``.
+    public var runtime = RuntimeLimits()
 
     public init(bounding: Capabilities) { self.bounding = bounding }
+}
+
+/// What an OCI runtime is to enforce of an app's limits.
+public struct RuntimeLimits: Sendable {
+    /// No filter of system calls where nil.
+    public var seccomp: RuntimeConfiguration.Seccomp?
+    /// The app's control group, below where the hierarchies are mounted.
+    public var group: String?
+    public var resources = RuntimeConfiguration.Resources()
+
+    public init() {}
 }
 
 /// What one of an app's standard streams is.

@@ -1,5 +1,6 @@
 import AppC
 import Files
+import Glibc
 import Pod
 import RuntimeBundle
 
@@ -13,7 +14,11 @@ struct RuntimeApp {
 
     /// Writes the bundles.
     /// - Throws: `FileError`
-    init(_ process: AppProcess, of pod: PodDirectory, _ files: [(path: String, file: String)], sharesMemory: Bool, _ runtime: OCIRuntime) throws {
+    init(
+        _ process: AppProcess, of pod: PodDirectory, _ settings: PodSettings, _ files: [(path: String, file: String)], sharesMemory: Bool, _ runtime: OCIRuntime
+    )
+        throws
+    {
         let app = process.app
         let (podPath, directory) = (try pod.directory.absolutePath(), try pod.app(app.name))
         let root =
@@ -21,7 +26,8 @@ struct RuntimeApp {
             case .overlay(let tree): String(podPath.dropLast(pod.path.utf8.count)) + tree
             case .copy: "\(podPath)/apps/\(app.name)/rootfs"
             }
-        let configuration = RuntimeConfiguration(process, root: root, podPath: podPath, files, sharesMemory: sharesMemory)
+        let configuration = RuntimeConfiguration(
+            process, root: root, podPath: podPath, files, sharesMemory: sharesMemory, hidesKernelPaths: settings.hidesKernelPaths)
         func bundle(_ name: String, _ configuration: RuntimeConfiguration) throws -> [String] {
             let bundle = try directory.make("bundle/\(name)", mode: 0o700)
             try RuntimeBundle.write(configuration, to: bundle)
@@ -44,10 +50,10 @@ struct RuntimeApp {
 }
 
 extension RuntimeConfiguration {
-    /// The container of an app: what the built-in stage1 makes of it, but for the filter of system calls.
+    /// The container of an app: what the built-in stage1 makes of it.
     /// - Parameters:
     ///   - root: the app's root, mounted, and `podPath` the pod's directory; both absolute.
-    init(_ process: AppProcess, root: String, podPath: String, _ files: [(path: String, file: String)], sharesMemory: Bool) {
+    init(_ process: AppProcess, root: String, podPath: String, _ files: [(path: String, file: String)], sharesMemory: Bool, hidesKernelPaths: Bool) {
         let (app, limits) = (process.app, process.limits)
         var inside = Process(
             args: app.arguments, env: app.environment.map { "\($0.name)=\($0.value)" }, cwd: app.workingDirectory,
@@ -61,17 +67,45 @@ extension RuntimeConfiguration {
         inside.capabilities = capabilities
         inside.noNewPrivileges = limits.noNewPrivileges
         inside.oomScoreAdj = limits.oomScoreAdjust
+        inside.rlimits = Limit.own
 
         var mounts = Self.kernelMounts.filter { !sharesMemory || $0.destination != "/dev/shm" }
+        if !hidesKernelPaths { for index in mounts.indices where mounts[index].destination == "/sys" { mounts[index].options.removeAll { $0 == "ro" } } }
         if sharesMemory { mounts.append(.bind("\(podPath)/shm", at: "/dev/shm")) }
         mounts += files.filter { file in !app.mounts.contains { $0.path == file.path } }.map { .bind("\(podPath)/\($0.file)", at: $0.path) }
-        mounts += app.mounts.map { .bind($0.source(in: podPath), at: $0.path, readOnly: $0.readOnly, recursive: $0.recursive) }
+        mounts += app.mounts.map { mount in
+            var bind = Mount.bind(mount.source(in: podPath), at: mount.path, recursive: mount.recursive)
+            // A directory's whole tree of mounts, as the built-in stage1 does. crun wants no such option on a file.
+            var status = stat()
+            let isDirectory = stat(mount.source(in: podPath), &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+            if mount.readOnly, isDirectory { bind.options.append("rro") }
+            if !mount.hasDevices { bind.options.append(isDirectory ? "rnodev" : "nodev") }
+            return bind
+        }
 
-        var linux = Linux(namespaces: [Namespace("mount")], maskedPaths: Plan.maskedPaths, readonlyPaths: Plan.readOnlyPaths)
-        linux.resources = Resources(devices: Self.deviceRules)
+        var linux = Linux(
+            namespaces: [Namespace("mount"), Namespace("cgroup")], maskedPaths: hidesKernelPaths ? Plan.maskedPaths : [],
+            readonlyPaths: hidesKernelPaths ? Plan.readOnlyPaths : [])
+        linux.resources = limits.runtime.resources
+        linux.cgroupsPath = limits.runtime.group
+        linux.seccomp = limits.runtime.seccomp
         // Without a terminal the console swallows what is written to it.
         if !process.hasTerminal { linux.devices = [Device("/dev/console", 1, 3)] }
         self.init(
             process: inside, root: Root(path: root, readonly: app.readOnlyRoot), hostname: nil, mounts: mounts, linux: linux)
+    }
+}
+
+extension RuntimeConfiguration.Limit {
+    /// Those of this process, as a pod of the built-in stage1 has them: a runtime's own may be others, which its Go raises.
+    fileprivate static var own: [Self] {
+        let names = [
+            "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME",
+        ]
+        return names.enumerated().compactMap { number, name in
+            var limit = rlimit()
+            guard getrlimit(__rlimit_resource_t(UInt32(number)), &limit) == 0 else { return nil }
+            return Self("RLIMIT_\(name)", soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max))
+        }
     }
 }

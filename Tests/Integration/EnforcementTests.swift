@@ -15,7 +15,7 @@ struct EnforcementTests {
     }
 
     private func run(_ options: String..., script: String) throws -> Outcome {
-        try Lab.run("d2a", ["run", "--rm", id] + options + ["--", "sh", "-c", script], environment: ["D2A_DIR": place.store])
+        try Lab.run("d2a", ["run", "--rm", place.newUUIDFile, id] + options + ["--", "sh", "-c", script], environment: ["D2A_DIR": place.store])
     }
 
     /// What calls answer, by number, with an argument after a comma.
@@ -103,7 +103,7 @@ struct EnforcementTests {
         #expect(killed.output.trimmingCharacters(in: .whitespacesAndNewlines) != "90000000", "\(killed)")
         #expect(try run(script: "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c").output == "90000000\n")
         #expect(try run("--memory=1", script: "true").errors.contains("too low"))
-        try expectNoGroups()
+        try place.expectNoGroups()
     }
 
     @Test(.enabled(if: FileManager.default.fileExists(atPath: "/sys/fs/cgroup/cpu/cpu.shares"), "needs cgroup version 1"))
@@ -119,7 +119,7 @@ struct EnforcementTests {
             d2a gc --grace-period=0s >/dev/null
             """)
         #expect(values.output == "25165824\n1500\n100000\n512\n1\n", "\(values)")
-        try expectNoGroups()
+        try place.expectNoGroups()
         try place.expectNothingLeft()
     }
 
@@ -156,13 +156,5 @@ struct EnforcementTests {
         let refused = try place.run("d2a", "run", "--rm", "--strict", "--pod-manifest=pod.json")
         #expect(refused.status == 254 && refused.output == "" && refused.errors.contains("resource/block-iops"), "\(refused)")
         try place.expectNothingLeft()
-    }
-
-    private func expectNoGroups(sourceLocation: SourceLocation = #_sourceLocation) throws {
-        // Other tests' pods may run just now: those of this store have their names in it.
-        let uuids = try place.shell("ls store/pods/*/ | grep -E '^[0-9a-f-]{36}$'").output.split(separator: "\n")
-        for uuid in uuids {
-            #expect(try Lab.run("find", ["/sys/fs/cgroup", "-name", "d2a-\(uuid)"]).output == "", sourceLocation: sourceLocation)
-        }
     }
 }

@@ -111,6 +111,17 @@ final class Place {
         #expect(try String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8).contains(store) == false, sourceLocation: sourceLocation)
     }
 
+    /// An option by which a pod is known to ``expectNoGroups(sourceLocation:)`` when it is gone.
+    var newUUIDFile: String { "--uuid-file-save=\(path)/uuid.\(UInt64.random(in: 0...UInt64.max))" }
+
+    /// No control group is left of the pods whose UUIDs are in files of this directory called `uuid…`.
+    func expectNoGroups(sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let uuids = try names().filter { $0.hasPrefix("uuid") }.map { try String(contentsOfFile: "\(path)/\($0)", encoding: .utf8) }
+        #expect(!uuids.isEmpty, sourceLocation: sourceLocation)
+        let groups = try Lab.run("find", ["/sys/fs/cgroup", "-type", "d"]).output
+        for uuid in uuids { #expect(!groups.contains(uuid), sourceLocation: sourceLocation) }
+    }
+
     /// An archive as `docker save` writes it, of trees that lines of shell make, one a layer.
     /// - Parameter more: more members of the configuration, each with a comma before it.
     func archive(_ layers: String..., config: String = #"{"Cmd":["/bin/sh"]}"#, more: String = "") throws -> String {

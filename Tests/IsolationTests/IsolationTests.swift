@@ -93,6 +93,23 @@ import Testing
         #expect(ErrorNumber.named("EHWPOISON") == 133 && ErrorNumber.named("ENOTSUP") == 95 && ErrorNumber.named("EPERM") == 1)
     }
 
+    @Test func runtimesAreToldTheSame() throws {
+        func rules(_ policy: SystemCallPolicy, _ capabilities: Capabilities = .standard) throws -> (SystemCallPolicy.Rules?, Bool) {
+            try policy.rulesForRuntime(capabilities)
+        }
+        #expect(try rules(.all).0 == nil)
+        let (usual, isWider) = try rules(.standard)
+        let first = try #require(usual?.syscalls.first)
+        #expect(!isWider && usual?.defaultAction == "SCMP_ACT_ERRNO" && usual?.defaultErrnoRet == 1 && first.action == "SCMP_ACT_ALLOW")
+        #expect(first.names.contains("statx") && !first.names.contains("mount"))
+        #expect(try rules(.standard, .named("CAP_SYS_ADMIN")).0?.syscalls[0].names.contains("mount") == true)
+        let (kept, keptIsWider) = try rules(.only(["read"], errno: nil, newer: false))
+        #expect(keptIsWider && kept?.defaultAction == "SCMP_ACT_KILL_PROCESS" && kept?.syscalls[0].names.contains("capset") == true)
+        let (removed, removedIsWider) = try rules(.allBut(["setuid", "chmod"], errno: "ENOSPC"))
+        #expect(removedIsWider && removed?.syscalls[0].names.contains("setuid") == false && removed?.syscalls[0].errnoRet == 28)
+        #expect(try rules(.allBut(["chmod"], errno: nil)).1 == false)
+    }
+
     @Test func filtersAreKept() throws {
         let path = "/tmp/d2a-filters-\(UInt64.random(in: 0...UInt64.max))"
         let cache = try Directory.make(path)
@@ -123,6 +140,7 @@ import Testing
         let hybrid = ControlGroupLayout(mounts: mounts1, groups: groups1, isRoot: true) { _ in "" }
         #expect(hybrid.version1["cpu"] == "/sys/fs/cgroup/cpu,cpuacct/own")
         #expect(hybrid.version1["memory"] == "/sys/fs/cgroup/memory/inner")
+        #expect(hybrid.base == "/inner" && hybrid.hierarchies == ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"])
         #expect(hybrid.version2 == "/sys/fs/cgroup/unified" && hybrid.version2Controllers.isEmpty)
 
         let mounts2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"

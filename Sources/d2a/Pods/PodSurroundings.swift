@@ -8,6 +8,7 @@ import Isolation
 import Network
 import Pod
 import Program
+import RuntimeBundle
 import Stage1
 
 /// What a run of a pod takes from the machine: networks and control groups. They are made before it, written down in its directory,
@@ -22,6 +23,8 @@ struct PodSurroundings {
     private let isolation: Isolation
     private let isolations: [Isolation]
     private var unenforced: [String] = []
+    /// Devices that are volumes, as the controller of devices names them; nil where there can be no rule.
+    private let devices: [String]?
 
     /// - Parameter apps: as they are run, in the order of the manifest.
     init(_ pod: PodDirectory, _ manifest: PodManifest, _ apps: [App], _ options: RuntimeOptions, _ insecure: InsecureOptions) throws {
@@ -30,6 +33,7 @@ struct PodSurroundings {
         isolations = try apps.map { try Isolation($0.isolators ?? []) }
         choice = try options.networks(withPorts: manifest.ports?.isEmpty == false)
         let ports = try ForwardedPort.all(manifest.ports ?? [], of: apps)
+        devices = Self.devices(of: manifest)
         let list = try pod.directory.file("cgroups", O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
         groups = PodControlGroups(.current(), uuid: pod.uuid) { try list.write($0 + "\n") }
         switch choice {
@@ -37,9 +41,10 @@ struct PodSurroundings {
         default: networks = try .make(choice, ports: ports, uuid: pod.uuid, pod: pod.directory)
         }
         do {
-            // Who shares the host's devices is not to be held to its own, and other runtimes have rules of theirs.
-            let devices = options.isBuiltin ? Self.devices(of: manifest) : nil
-            try groups.makePod(isolation.resources, appsHaveLimits: isolations.contains { !$0.resources.isEmpty }, devices: devices)
+            // Who shares the host's devices is not to be held to its own, and other runtimes make the rules themselves.
+            let makesGroups = options.isBuiltin || options.stage1 == .chroot
+            try groups.makePod(
+                isolation.resources, appsHaveLimits: makesGroups && isolations.contains { !$0.resources.isEmpty }, devices: options.isBuiltin ? devices : nil)
         } catch {
             remove()
             throw error
@@ -51,12 +56,26 @@ struct PodSurroundings {
         let isolation = isolations[index]
         var limits = AppLimits(isolation)
         if insecure.contains(.capabilities) { limits.bounding = .own() }
-        if options.isBuiltin, !insecure.contains(.seccomp) {
-            limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: filters)
-        } else if !options.isBuiltin, isolation.systemCalls != .standard {
-            unenforced.append("os/linux/seccomp-…-set of the app \(name), with --stage1=\(options.stage1?.rawValue ?? "")")
+        let kind = options.stage1 ?? .builtin
+        switch kind {
+        case .builtin:
+            if !insecure.contains(.seccomp) {
+                limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: filters)
+            }
+            limits.cgroups = try groups.makeApp(name, isolation.resources)
+        case .chroot:
+            limits.cgroups = try groups.makeApp(name, isolation.resources)
+            unenforced += isolation.isolatorsOfSandbox.map { "\($0) of the app \(name), with --stage1=chroot" }
+        case .runc, .crun:
+            if !insecure.contains(.seccomp) {
+                let (rules, isWider) = try isolation.systemCalls.rulesForRuntime(limits.bounding)
+                limits.runtime.seccomp = rules
+                if isWider { unenforced.append("os/linux/seccomp-…-set of the app \(name), for the calls that \(kind.rawValue) itself makes,") }
+            }
+            let (group, resources) = try groups.leave(name, isolation.resources)
+            limits.runtime.group = group
+            limits.runtime.resources = RuntimeConfiguration.Resources(resources, devices: devices)
         }
-        limits.cgroups = try groups.makeApp(name, isolation.resources)
         unenforced += isolation.unenforced.map { "\($0) of the app \(name)" }
         return limits
     }
@@ -169,5 +188,31 @@ extension AppLimits {
         self.init(bounding: isolation.capabilities)
         noNewPrivileges = isolation.noNewPrivileges
         oomScoreAdjust = isolation.oomScoreAdjust
+    }
+}
+
+extension RuntimeConfiguration.Resources {
+    /// - Parameter devices: those that may be used besides the usual ones (`c 10:200 rwm`); nil for no rule.
+    fileprivate init(_ limits: ResourceLimits, devices: [String]?) {
+        var rules = [RuntimeConfiguration.DeviceRule(allow: true)]
+        if let devices {
+            // Making any is allowed, since using it isn't.
+            rules =
+                RuntimeConfiguration.deviceRules + ["c", "b"].map { RuntimeConfiguration.DeviceRule(allow: true, type: $0, access: "m") }
+                + devices.compactMap(RuntimeConfiguration.DeviceRule.init)
+        }
+        self.init(devices: rules)
+        if let memory = limits.memory { self.memory = Memory(limit: memory) }
+        if let (used, period) = limits.quota { cpu = CPU(quota: used, period: UInt64(period)) }
+        if let shares = limits.shares { cpu = CPU(shares: UInt64(shares), quota: cpu?.quota, period: cpu?.period) }
+    }
+}
+
+extension RuntimeConfiguration.DeviceRule {
+    /// `c 10:200 rwm`
+    fileprivate init?(_ text: String) {
+        let words = text.split { " :".contains($0) }
+        guard words.count == 4, let major = Int(words[1]), let minor = Int(words[2]) else { return nil }
+        self.init(allow: true, type: String(words[0]), major: major, minor: minor, access: String(words[3]))
     }
 }
