@@ -34,8 +34,9 @@ public enum ImageLocation: Sendable, Hashable {
         var status = stat()
         let found = opened.map { fstat($0.descriptor, &status) == 0 } ?? (text == "-" ? fstat(STDIN_FILENO, &status) == 0 : stat(text, &status) == 0)
         guard found else {
-            // No name begins so: a path that leads nowhere, of which opening it tells.
-            if ["/", "./", "../"].contains(where: { text.hasPrefix($0) }) {
+            // Names don't begin or end so: a path that leads nowhere, of which opening it tells. docker:// is for whoever means a name.
+            let isPath = ["/", "./", "../"].contains { text.hasPrefix($0) } || Self.fileEndings.contains { text.hasSuffix($0) }
+            if isPath, !text.hasPrefix("docker:") {
                 self = .file(path: text, image: nil)
                 return
             }
@@ -48,6 +49,8 @@ public enum ImageLocation: Sendable, Hashable {
     private static let prefixes: [(String, @Sendable (String, String?) -> ImageLocation)] = [
         ("docker-archive:", { .file(path: $0, image: $1) }), ("oci-archive:", { .file(path: $0, image: $1) }), ("oci:", { .directory(path: $0, image: $1) }),
     ]
+
+    private static let fileEndings = [".aci", ".docker", ".tar", ".tgz", ".gz", ".xz", ".zst", ".bz2"]
 
     private static func isName(_ byte: UInt8) -> Bool {
         switch byte {

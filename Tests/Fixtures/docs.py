@@ -6,12 +6,12 @@ usage: docs.py PROGRAMS PAGE    as root; PROGRAMS is the directory of d2a and do
 An example is a fenced block marked `console`: lines after `$ ` are commands, continued after a backslash; what follows is what they print, both streams.
 `…` stands for anything in a line, and alone for any number of lines. A command must succeed, unless the page shows an error of ours or asks for
 its status with `echo $?`. What a page needs beforehand stands in comments: `<!-- setup` and lines of shell. Everything runs in one shell, in an
-empty directory, in network and mount namespaces of its own, where a registry with library/busybox listens on 127.0.0.1:5000 and busybox.docker lies
-in the working directory. So what the examples leave behind goes with them.
+empty directory, in network and mount namespaces of its own, where a registry with library/busybox listens on 127.0.0.1:5000 and busybox.docker and
+scripts lie in the working directory. So what the examples leave behind goes with them.
 """
 import os, re, shutil, signal, subprocess, sys, tempfile, time
 
-scripts = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts")
+scripts = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts"))
 
 
 def enter():
@@ -69,6 +69,7 @@ class Shell:
             environment.pop(name, None)
         os.makedirs(directory + "/home")
         os.makedirs(directory + "/work")
+        os.symlink(scripts, directory + "/work/scripts")
         self.log = open(directory + "/log", "w+b")
         self.process = subprocess.Popen(["bash"], cwd=directory + "/work", env=environment, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log,
                                         start_new_session=True)

@@ -61,6 +61,17 @@ struct Docker2ACITests {
         #expect(outcome.errors.contains("nowhere"))
     }
 
+    /// What is named like a file and isn't there is no image of a registry, but where that is said.
+    @Test func filesThatAreNotThere() throws {
+        let place = try Place()
+        for name in ["none.aci", "none.tar.gz", "./none", "/none"] {
+            let outcome = try place.run("docker2aci", "--quiet", name)
+            #expect(outcome.status == 1 && outcome.errors == "docker2aci: can't open \(name): No such file or directory\n", "\(outcome)")
+        }
+        let outcome = try place.run("docker2aci", "--quiet", "--retry=0", "docker://127.0.0.1:1/none.aci")
+        #expect(outcome.status == 1 && outcome.errors.contains("127.0.0.1:1"), "\(outcome)")
+    }
+
     @Test func whatBecameOfTheFieldsIsTold() throws {
         let place = try Place()
         let image = try place.archive("mkdir -p etc", config: #"{"Cmd":["x"],"Healthcheck":{"Test":["NONE"]},"Env":["nothing"],"WorkingDir":"w"}"#)
