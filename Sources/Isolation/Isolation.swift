@@ -8,6 +8,8 @@ public struct Isolation: Sendable, Equatable {
     public var noNewPrivileges = false
     public var oomScoreAdjust: Int?
     public var resources = ResourceLimits()
+    /// Bytes a second in each direction, on each network but loopback.
+    public var networkBandwidth: Int64?
     /// Kernel parameters of the pod's own namespaces, by key.
     public var sysctl: [(key: String, value: String)] = []
     /// Names of isolators that are not enforced, of which the person must be told.
@@ -50,7 +52,12 @@ public struct Isolation: Sendable, Equatable {
                 for (key, value) in values.sorted(by: { $0.key < $1.key }) {
                     if Self.isNamespaced(key), !value.utf8.contains(0) { sysctl.append((key, value)) } else { unenforced.append("\(name) \(key)") }
                 }
-            case .blockBandwidth, .blockOperations, .networkBandwidth, .selinuxContext, .appArmorProfile, .sysctl, .unknown: unenforced.append(name)
+            case .networkBandwidth(let amount):
+                guard let limit = amount.limit?.units, limit > 0 else {
+                    throw .badValue(isolator: name, value: (try? CanonicalJSON.text(isolator.value)) ?? "this")
+                }
+                networkBandwidth = limit
+            case .blockBandwidth, .blockOperations, .selinuxContext, .appArmorProfile, .sysctl, .unknown: unenforced.append(name)
             }
             // What is an app's only means nothing for a pod.
             if pod, name.hasPrefix("os/linux/"), name != "os/linux/selinux-context", name != "os/linux/apparmor-profile" { unenforced.append(name) }

@@ -19,19 +19,24 @@ public struct PodNetworks: Sendable, Equatable, Codable {
     /// Makes a namespace and brings it into the networks. Where that fails nothing of it is left.
     ///
     /// - Parameters:
+    ///   - bandwidth: how many bytes a second each network may bring, and take; all where nil.
     ///   - pod: the pod's directory.
-    ///   - before: what to do with the namespace before there are networks.
     /// - Throws: ``NetworkError``
-    public static func make(_ choice: NetworkChoice, ports: [ForwardedPort], uuid: String, pod: Directory) throws -> PodNetworks {
+    public static func make(_ choice: NetworkChoice, ports: [ForwardedPort], bandwidth: Int64? = nil, uuid: String, pod: Directory) throws -> PodNetworks {
         let chosen = try NetworkConfiguration.chosen(choice, from: NetworkConfiguration.all(in: NetworkConfiguration.directories()))
         var networks = PodNetworks(uuid: uuid, namespace: "/run/netns/d2a-\(uuid)", attachments: [])
         let forwarding = chosen.firstIndex { $0.0.masquerades } ?? chosen.count - 1
         var planned: [NetworkAttachment] = []
         for (index, (network, arguments)) in chosen.enumerated() {
+            var plugins = network.plugins
+            if index == forwarding, !ports.isEmpty {
+                Self.add("portMappings", .array(ports.map(\.mapping)), by: ["type": .string("portmap"), "snat": .bool(true)], to: &plugins)
+            }
+            if let bandwidth { Self.add("bandwidth", Self.rates(bandwidth), by: ["type": .string("bandwidth")], to: &plugins) }
             planned.append(
                 NetworkAttachment(
                     network: network.name, cniVersion: network.version, interface: "eth\(index)", arguments: arguments,
-                    plugins: plugins(of: network, ports: index == forwarding ? ports : [])))
+                    plugins: plugins))
         }
         // Said before anything is made.
         for attachment in planned {
@@ -90,22 +95,33 @@ public struct PodNetworks: Sendable, Equatable, Codable {
 
     private func save(in pod: Directory) throws { try pod.write(CanonicalJSON.encode(self), atomicallyTo: Self.file, mode: 0o640) }
 
-    /// Ports are the matter of a plugin that says it can do that, else of `portmap` after all others.
-    private static func plugins(of network: NetworkConfiguration, ports: [ForwardedPort]) -> [JSONValue] {
-        guard !ports.isEmpty else { return network.plugins }
-        var (plugins, isTold) = (network.plugins, false)
-        let mappings = JSONValue.object(["portMappings": .array(ports.map(\.mapping))])
-        for (index, plugin) in plugins.enumerated() where plugin["capabilities"]?["portMappings"] == .bool(true) {
-            guard case .object(var members) = plugin else { continue }
-            members["runtimeConfig"] = mappings
-            plugins[index] = .object(members)
+    /// A capability (CNI `CONVENTIONS.md`) is the matter of a plugin that says it has it, else of the usual one after all others.
+    private static func add(_ capability: String, _ value: JSONValue, by usual: [String: JSONValue], to plugins: inout [JSONValue]) {
+        func told(_ plugin: [String: JSONValue]) -> JSONValue {
+            var (plugin, settings) = (plugin, [String: JSONValue]())
+            if case .object(let others)? = plugin["runtimeConfig"] { settings = others }
+            settings[capability] = value
+            plugin["runtimeConfig"] = .object(settings)
+            return .object(plugin)
+        }
+        var isTold = false
+        for (index, plugin) in plugins.enumerated() where plugin["capabilities"]?[capability] == .bool(true) {
+            guard case .object(let members) = plugin else { continue }
+            plugins[index] = told(members)
             isTold = true
         }
-        if isTold { return plugins }
-        let portmap: [String: JSONValue] = [
-            "type": .string("portmap"), "capabilities": .object(["portMappings": .bool(true)]), "snat": .bool(true), "runtimeConfig": mappings,
-        ]
-        return plugins + [.object(portmap)]
+        if !isTold { plugins.append(told(usual.merging(["capabilities": .object([capability: .bool(true)])]) { $1 })) }
+    }
+
+    /// Whether networks' bandwidth can be limited.
+    public static var limitsBandwidth: Bool { Plugin.path("bandwidth") != nil }
+
+    /// As the plugin `bandwidth` is told: bits, of which a tenth of a second's may come at once, within what the plugin and the kernel take.
+    private static func rates(_ bytes: Int64) -> JSONValue {
+        let bits = bytes.multipliedReportingOverflow(by: 8)
+        let rate = bits.overflow ? Int64.max : bits.partialValue
+        let burst = min(max(rate / 10, 512 << 10), 8 << 30)
+        return .object(["ingressRate": .integer(rate), "ingressBurst": .integer(burst), "egressRate": .integer(rate), "egressBurst": .integer(burst)])
     }
 
     private func makeNamespace() throws(NetworkError) {

@@ -37,7 +37,7 @@ final class PodNetworkTests {
     }
 
     private func expectNothingLeft(sourceLocation: SourceLocation = #_sourceLocation) throws {
-        let links = try shell("ip -o link show type veth; iptables -t nat -S | grep -v HOSTPORT | grep CNI; iptables -t nat -S | grep dport")
+        let links = try shell("ip -o link show type veth | grep -v out@; iptables -t nat -S | grep -v HOSTPORT | grep CNI; iptables -t nat -S | grep dport")
         #expect(links.output == "", sourceLocation: sourceLocation)
         #expect(place.names("leases/" + network).filter { $0.hasPrefix("10.") } == [], sourceLocation: sourceLocation)
         try place.expectNothingLeft(sourceLocation: sourceLocation)
@@ -50,6 +50,80 @@ final class PodNetworkTests {
         for text in ["10.99.7.2/24", "default via 10.99.7.1", "10.99.7.2\tpod\n", "search example.com\nnameserver 192.0.2.53\n", " 0% packet loss"] {
             #expect(seen.output.contains(text), "\(text) in \(seen.output)")
         }
+        try expectNothingLeft()
+    }
+
+    /// rkt's two, arguments for one of several, and all of them: what is behind each, seen from a machine beyond the host.
+    @Test func theUsualNetworks() throws {
+        let beyond = host + "-b"
+        let made = try place.shell(
+            """
+            ip netns add \(beyond) && ip -n \(host) link add out type veth peer name in netns \(beyond) && ip -n \(host) addr add 192.0.2.1/24 dev out &&
+            ip -n \(host) link set out up && ip -n \(beyond) addr add 192.0.2.2/24 dev in && ip -n \(beyond) link set in up
+            """)
+        defer { _ = try? Lab.run("ip", ["netns", "delete", beyond]) }
+        try #require(made.status == 0, "\(made.errors)")
+        func pod(_ net: String, _ script: String) throws -> Outcome { try shell("d2a run --rm --net\(net) \(id) -- sh -c \"\(script)\"") }
+        // What is beyond knows no way to the pod: it answers the host, behind which the pod is.
+        let usual = try pod("=default", "ip -4 -o addr show eth0; ip route; ping -c1 -W2 192.0.2.2; cat /etc/resolv.conf")
+        #expect(
+            usual.output.contains("inet 172.16.28.") && usual.output.contains("default via 172.16.28.1") && usual.output.contains(" 0% packet loss"), "\(usual)"
+        )
+        #expect(try pod("", "ip -4 -o addr show eth0").output.contains("inet 172.16.28."))
+        let restricted = try pod("=default-restricted", "ip -4 -o addr show eth0; ip route; ping -c1 -W2 192.0.2.2 2>&1; ping -c1 -W2 172.31.0.1")
+        #expect(restricted.output.contains("inet 172.31.") && !restricted.output.contains("default via"), "\(restricted)")
+        #expect(restricted.output.contains("unreachable") && restricted.output.contains(" 0% packet loss"), "\(restricted)")
+        let several = try pod("=default-restricted,\(network):IP=10.99.7.55", "ip -4 -o addr; ip route; ping -c1 -W2 192.0.2.2; cat /etc/resolv.conf")
+        #expect(several.output.contains("eth0    inet 172.31.") && several.output.contains("eth1    inet 10.99.7.55/24"), "\(several)")
+        #expect(several.output.contains("default via 10.99.7.1 dev eth1") && several.output.contains("nameserver 192.0.2.53"), "\(several)")
+        let all = try pod("=all", "ip -4 -o addr")
+        for interface in ["eth0    inet 10.99.7.", "eth1    inet 172.16.28.", "eth2    inet 172.31."] { #expect(all.output.contains(interface), "\(all)") }
+        for bad in ["host,default", "all:IP=1.2.3.4", "default,default", "none,\(network)"] { #expect(try pod("=" + bad, "true").status == 254, "\(bad)") }
+        _ = try place.shell("for u in $(ls store/pods/run); do d2a rm $u; done")
+        // A file of the name takes the place of the built-in one.
+        try
+            #"{"name":"default","type":"bridge","bridge":"\#(network.prefix(10))","ipam":{"type":"host-local","subnet":"10.99.8.0/24","dataDir":"\#(place.path)/leases"}}"#
+            .write(toFile: place.path + "/net.d/20-default.conf", atomically: true, encoding: .utf8)
+        #expect(try pod("=default", "ip -4 -o addr show eth0").output.contains("inet 10.99.8."))
+        try expectNothingLeft()
+    }
+
+    @Test func networksAreListed() throws {
+        let outcome = try shell(
+            """
+            d2a run --uuid-file-save=uuid --net=\(network),default-restricted \(id) -- sh -c "echo up; sleep 100" >up & run=$!
+            for i in $(seq 400); do [ -s up ] && break; sleep 0.05; done
+            d2a list --no-legend | grep -o "\(network):.*"; d2a status $(cat uuid) | grep networks; d2a stop --force $(cat uuid) >/dev/null; wait $run; d2a rm --uuid-file=uuid
+            """)
+        let lines = outcome.output.split(separator: "\n").map(String.init)
+        #expect(lines.count == 3 && lines[0].hasPrefix("\(network):ip4=10.99.7.") && lines[0].contains(", default-restricted:ip4=172.31."), "\(outcome)")
+        #expect(lines.count == 3 && lines[1] == "networks=" + lines[0], "\(outcome)")
+        try expectNothingLeft()
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/lib/cni/bandwidth") && Lab.has("tc"))) func bandwidthIsLimited() throws {
+        func pod(_ file: String, apps: Int, app: String, pod: String) throws {
+            let apps = (0..<apps).map {
+                #"{"name":"a\#($0)","image":{"id":"\#(id)"},"app":{"exec":["/bin/sh","-c","echo up; sleep 3"],"user":"0","group":"0","isolators":[\#(app)]}}"#
+            }
+            try #"{"acKind":"PodManifest","acVersion":"0.8.11","isolators":[\#(pod)],"apps":[\#(apps.joined(separator: ","))]}"#
+                .write(toFile: place.path + "/" + file, atomically: true, encoding: .utf8)
+        }
+        func limit(_ amount: String) -> String { #"{"name":"resource/network-bandwidth","value":{"default":true,"limit":"\#(amount)"}}"# }
+        try pod("pod.json", apps: 1, app: limit("1M"), pod: limit("2M"))
+        // Both ways: what the pod gets leaves the host's end, what it sends is led through a device of its own.
+        let limited = try shell(
+            """
+            d2a run --rm --net=\(network) --pod-manifest=\(place.path)/pod.json >up & run=$!
+            for i in $(seq 400); do [ -s up ] && break; sleep 0.05; done; tc qdisc show | grep -o "tbf.*rate [^ ]*" | sed "s/.*rate //"; wait $run; ip -o link show type ifb
+            """)
+        #expect(limited.output == "8Mbit\n8Mbit\n" && limited.errors == "", "\(limited)")
+        try pod("pod.json", apps: 2, app: limit("1M"), pod: limit("2M"))
+        let shared = try shell("d2a run --rm --net=\(network) --pod-manifest=\(place.path)/pod.json")
+        #expect(
+            shared.errors.contains("resource/network-bandwidth of the app a1, which shares its networks") && !shared.errors.contains("of the pod"), "\(shared)")
+        let host = try shell("d2a run --rm --strict --pod-manifest=\(place.path)/pod.json")
+        #expect(host.status == 254 && host.errors.contains("resource/network-bandwidth of the pod, on the host"), "\(host)")
         try expectNothingLeft()
     }
 

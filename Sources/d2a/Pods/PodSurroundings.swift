@@ -22,6 +22,8 @@ struct PodSurroundings {
     private var groups: PodControlGroups
     private let isolation: Isolation
     private let isolations: [Isolation]
+    /// Those of the apps.
+    private let names: [String]
     private var unenforced: [String] = []
     /// Devices that are volumes, as the controller of devices names them; nil where there can be no rule.
     private let devices: [String]?
@@ -31,6 +33,7 @@ struct PodSurroundings {
         (self.pod, self.options, self.insecure) = (pod, options, insecure)
         isolation = try Isolation(manifest.isolators ?? [], pod: true)
         isolations = try apps.map { try Isolation($0.isolators ?? []) }
+        names = (manifest.apps ?? []).map(\.name)
         choice = try options.networks(withPorts: manifest.ports?.isEmpty == false)
         let ports = try ForwardedPort.all(manifest.ports ?? [], of: apps)
         devices = Self.devices(of: manifest)
@@ -38,7 +41,9 @@ struct PodSurroundings {
         groups = PodControlGroups(.current(), uuid: pod.uuid) { try list.write($0 + "\n") }
         switch choice {
         case .host, .none: networks = nil
-        default: networks = try .make(choice, ports: ports, uuid: pod.uuid, pod: pod.directory)
+        default:
+            networks = try .make(
+                choice, ports: ports, bandwidth: PodNetworks.limitsBandwidth ? Self.bandwidth(isolation, isolations) : nil, uuid: pod.uuid, pod: pod.directory)
         }
         do {
             // Who shares the host's devices is not to be held to its own, and other runtimes make the rules themselves.
@@ -83,11 +88,25 @@ struct PodSurroundings {
     /// Tells the person which isolators mean nothing here (appc spec `ace.md#isolators`).
     /// - Throws: `IsolationError/unenforced(_:)` with `--strict`.
     func tellUnenforced() throws {
-        var all = unenforced + isolation.unenforced.map { "\($0) of the pod" } + groups.unenforced
+        var all = unenforced + isolation.unenforced.map { "\($0) of the pod" } + groups.unenforced + unlimited()
         if choice == .host { all += isolation.sysctl.filter { $0.key.hasPrefix("net.") }.map { "os/unix/sysctl \($0.key) of the pod, on the host's network" } }
         if all.isEmpty { return }
         if options.strict { throw IsolationError.unenforced(all) }
         for name in all { complain("d2a: warning: the isolator \(printable(name)) is not enforced\n") }
+    }
+
+    /// The pod's, and the app's where that has its pod to itself: several share their networks.
+    private static func bandwidth(_ pod: Isolation, _ apps: [Isolation]) -> Int64? {
+        ([pod] + (apps.count == 1 ? apps : [])).compactMap(\.networkBandwidth).min()
+    }
+
+    /// Whose limit of bandwidth means nothing here.
+    private func unlimited() -> [String] {
+        let hasNetworks = choice != .host && (choice == .none || PodNetworks.limitsBandwidth)
+        let limitless = zip(isolations, names).filter { $0.0.networkBandwidth != nil && !(hasNetworks && isolations.count == 1) }.map { "the app \($0.1)" }
+        let pod = isolation.networkBandwidth != nil && !hasNetworks ? ["the pod"] : []
+        let reason = choice == .host ? ", on the host's network" : hasNetworks ? ", which shares its networks with others" : ", without the plugin bandwidth"
+        return (limitless + pod).map { "resource/network-bandwidth of \($0)\(reason)" }
     }
 
     func settings(_ pod: PodDirectory, in data: Directory) throws -> PodSettings {
