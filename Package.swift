@@ -170,7 +170,7 @@ let package = Package(
             name: "d2a-probe", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
             linkerSettings: [.unsafeFlags(["-nostartfiles", "-static-executable"])]),
         .executableTarget(name: "docker2aci", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
-        .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program"], swiftSettings: strict),
+        .executableTarget(name: "d2a-image", dependencies: ["ImageCommands", "Program", "CLinux"], swiftSettings: strict),
         .executableTarget(
             name: "d2a-metadata", dependencies: ["MetadataServer", "Files", "Sandbox", "Program", "CLinux"], swiftSettings: strict),
         .executableTarget(

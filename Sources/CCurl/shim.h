@@ -32,3 +32,10 @@ static inline long curl_shim_status(CURL *handle) {
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
+
+/* errno of the connection that failed. */
+static inline long curl_shim_os_error(CURL *handle) {
+    long number = 0;
+    curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &number);
+    return number;
+}

@@ -21,6 +21,11 @@
 /* This process dies when the thread that started it ends. */
 static inline int system_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }
 
+static inline int system_dies_with_parent(void) {
+    int number = 0;
+    return prctl(PR_GET_PDEATHSIG, &number, 0, 0, 0) == 0 && number == SIGKILL;
+}
+
 static inline int system_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 /* Keeps the capabilities of the mask in the permitted, effective and bounding sets, and no others anywhere. */

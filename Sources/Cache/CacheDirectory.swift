@@ -30,9 +30,9 @@ public struct CacheDirectory: Sendable {
         guard let directory = try? Directory.make(path, mode: 0o700) else { return nil }
         for name in ["locks", "blobs/sha256", "blobs/sha512"] {
             guard let made = try? directory.make(name) else { return nil }
-            if geteuid() == 0 { fchown(made.descriptor, 65534, 65534) }
+            if geteuid() == 0 { fchown(made.descriptor, nobody, nobody) }
         }
-        if geteuid() == 0 { fchown(directory.descriptor, 65534, 65534) }
+        if geteuid() == 0 { fchown(directory.descriptor, nobody, nobody) }
         return faccessat(directory.descriptor, "blobs/sha256", W_OK, 0) == 0 ? CacheDirectory(directory) : nil
     }
 

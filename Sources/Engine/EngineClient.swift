@@ -4,36 +4,22 @@ import Glibc
 import Threads
 import Transport
 
-/// The Docker engine, by its API (versions 1.24 to 1.51), at `$DOCKER_HOST`, or where it is by default.
+/// The Docker engine, by its API (versions 1.24 to 1.51).
 public struct EngineClient: Sendable {
-    /// What the person calls the place.
-    public let place: String
-    private let host: String
+    private let address: EngineAddress
     private let client: HTTPClient
 
-    /// - Parameter place: `unix:///PATH` or `tcp://HOST:PORT`, where it isn't at `$DOCKER_HOST`.
-    /// - Throws: ``EngineError/badAddress(_:)``
-    public init(at address: String? = nil) throws(EngineError) {
-        place = address ?? environmentVariable("DOCKER_HOST") ?? "unix:///var/run/docker.sock"
-        var options = TransportOptions()
-        // A program may be silent for as long as it likes, and asking twice for a container would make two.
-        (options.stallTimeout, options.retries) = (0, 0)
-        if place.hasPrefix("unix://") {
-            options.unixSocket = String(place.dropFirst("unix://".count))
-            host = "127.0.0.1"
-        } else {
-            guard place.hasPrefix("tcp://"), environmentVariable("DOCKER_TLS_VERIFY") == nil else { throw .badAddress(place) }
-            host = String(place.dropFirst("tcp://".count))
-        }
-        client = HTTPClient(options)
-    }
+    /// What the person calls the place.
+    public var place: String { address.place }
+
+    public init(_ address: EngineAddress) { (self.address, client) = (address, HTTPClient(address.options)) }
 
     // MARK: Requests
 
     private struct Message: Decodable { var message: String? }
 
     private func request(_ method: HTTPRequest.Method, _ path: String, _ body: HTTPRequest.Body, type: String? = nil) throws -> HTTPRequest {
-        guard let address = WebAddress("http://\(host)\(path)") else { throw EngineError.badAddress(place) }
+        guard let address = WebAddress(address.base + path) else { throw EngineError.badAddress(place) }
         return HTTPRequest(method, address, headers: type.map { [("Content-Type", $0)] } ?? [], body: body)
     }
 
@@ -95,6 +81,12 @@ public struct EngineClient: Sendable {
     /// The ID of an image that it has; nil where it has none of the name.
     public func image(_ name: String) throws -> String? {
         do { return try get(ImageAnswer.self, "/images/\(name)/json", about: name).id } catch EngineError.refused(_, 404, _) { return nil }
+    }
+
+    /// An image as an archive, as `docker save` writes it. Nothing of the archive is looked at.
+    /// - Parameter file: empty.
+    public func save(_ name: String, into file: OpenFile) throws {
+        try send(request(.get, "/images/\(name)/get", .none), about: name) { try file.write($0) }
     }
 
     /// Gives it an image, as `docker load` does.

@@ -5,6 +5,7 @@ import CLinux
 import Conversion
 import Credentials
 import Diagnostics
+import Engine
 import Files
 import Glibc
 import Image
@@ -126,14 +127,15 @@ public struct Docker2ACI: ParsableCommand {
         let place = try location.open()
         let option = credsStdin ? try Credential.lineOfStandardInput() : creds
         let access = try location.reference.map { try RegistryAccess(option: option, for: $0) } ?? RegistryAccess(places: [])
-        let cache = source.cache()
+        let (cache, engine) = (source.cache(), EngineAddress.ofEnvironment)
         try Sandbox(
             reading: place.map { [$0] } ?? [], writing: [target.directory] + (cache.map { [$0.directory] } ?? []), network: location.needsNetwork,
             // The directory that is written to may be someone else's.
             capabilities: [CAP_DAC_OVERRIDE]
         ).enter()
         // Beside the result, so that disk full shows early and on the right disk; temporary files have no name.
-        let opened = try source.open(image, opened: place, access: { _ in access }, cache: cache, scratch: target.directory, events: progress.handle)
+        let opened = try source.open(
+            image, opened: place, access: { _ in access }, cache: cache, engine: engine, scratch: target.directory, events: progress.handle)
         let described = try opened.image()
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }

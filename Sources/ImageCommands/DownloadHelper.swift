@@ -1,6 +1,5 @@
 import AppC
 import ArgumentParser
-import CLinux
 import Credentials
 import Diagnostics
 import Discovery
@@ -66,7 +65,6 @@ struct DownloadHelper: ParsableCommand {
     @Flag var quiet = false
 
     func run() throws {
-        system_die_with_parent()
         let directory = Directory(descriptor: 3, path: "the download")
         try becomeNobody(handingOver: [3, 5])
         try Sandbox(writing: [directory], network: true).enter()
@@ -155,7 +153,6 @@ struct DiscoverHelper: ParsableCommand {
     @OptionGroup var web: WebOptions
 
     func run() throws {
-        system_die_with_parent()
         try becomeNobody()
         try Sandbox(network: true).enter()
         let name = try AppName(self.name)
@@ -186,7 +183,6 @@ struct GnuPGHelper: ParsableCommand {
     @Argument var work: Work
 
     func run() throws {
-        system_die_with_parent()
         let program = work == .verify ? "gpgv" : "gpg"
         // By its descriptor: the parents of the directory may be closed to nobody.
         var words = [program, "--homedir", work == .verify ? "/nonexistent" : "/proc/self/fd/5", "--quiet"]

@@ -26,7 +26,6 @@ struct ValidateHelper: ParsableCommand {
     @Option(help: "What it must be: appimage, manifest, or layout, whose manifest it is; told by its bytes where it isn't given.") var type: String?
 
     func run() throws {
-        system_die_with_parent()
         try becomeNobody()
         try Sandbox().enter()
         do { try check(OpenFile(descriptor: 3, path: path)) } catch let error as any DiagnosedError { throw InFile(path: path, error: error) }
@@ -81,7 +80,6 @@ struct ArchiveHelper: ParsableCommand {
 
     func run() throws {
         let (tree, manifest) = (Directory(descriptor: 3, path: "the pod's root"), OpenFile(descriptor: 4, path: "the manifest"))
-        system_die_with_parent()
         try Renderer.confine(to: tree)
         try Sandbox(reading: [tree], capabilities: [CAP_DAC_READ_SEARCH]).enter()
         try TreeArchiver.archive(
@@ -98,7 +96,6 @@ struct PatchHelper: ParsableCommand {
 
     func run() throws {
         let (input, output) = (OpenFile(descriptor: 3, path: "the image"), OpenFile(descriptor: 4, path: "the output"))
-        system_die_with_parent()
         try becomeNobody()
         try Sandbox().enter()
         let patch = try CanonicalJSON.decode(ManifestPatch.self, from: Array(changes.utf8))

@@ -140,7 +140,6 @@ struct VerifyHelper: ParsableCommand {
     @Option(help: "What the tree is called.") var tree: String?
 
     func run() throws {
-        system_die_with_parent()
         if let spans, let tree {
             let spans = spans.split(separator: ",").compactMap { Int($0) }
             let images = spans.enumerated().map { (OpenFile(descriptor: Int32(3 + $0), path: "the image"), $1) }
@@ -179,7 +178,6 @@ struct FillHelper: ParsableCommand {
     @OptionGroup var source: SourceOptions
 
     func run() throws {
-        system_die_with_parent()
         let directory = Directory(descriptor: 3, path: "the cache")
         try becomeNobody()
         try Sandbox(writing: [directory], network: true).enter()
@@ -221,7 +219,6 @@ struct RenderHelper: ParsableCommand {
     func run() throws {
         let spans = spans.split(separator: ",").compactMap { Int($0) }
         let count = Int32(spans.count)
-        system_die_with_parent()
         try Renderer.confine(to: Directory(descriptor: 3 + count, path: "the store"))
         try Sandbox(
             writing: [Directory.open("/")], capabilities: [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]

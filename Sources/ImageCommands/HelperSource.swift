@@ -1,8 +1,8 @@
 import Archive
 import ArgumentParser
-import CLinux
 import Credentials
 import Diagnostics
+import Engine
 import Files
 import Glibc
 import Image
@@ -48,13 +48,12 @@ struct HelperSource: ParsableArguments {
     /// Gives up all rights but those that reading the image needs.
     /// - Parameter descriptors: those of files that are written.
     func enter(writing descriptors: [Int32]) throws -> Opened {
-        system_die_with_parent()
         let scratch = Directory(descriptor: 5, path: "the store")
         // A relative path reaches the scratch directory even where its parents are closed to this user.
         guard fchdir(5) == 0 else { throw FileError("enter", scratch.path) }
         var place: (any DescriptorOwner)? = opened ? OpenFile(descriptor: 6, path: image) : nil
         // The engine's socket is not for everyone; what comes out of it is only kept for now.
-        if !opened, case .engine(let name) = try ImageLocation(image) { place = try SourceOptions.archive(ofEngine: name, scratch: scratch) }
+        if !opened, case .engine(let name) = try ImageLocation(image) { place = try SourceOptions.archive(of: name, EngineAddress(), scratch: scratch) }
         if let opened = place, case .directory(let path, _) = try ImageLocation(image, opened: opened) {
             place = try LayoutDirectory(openingFilesOf: Directory(descriptor: dup(opened.descriptor), path: path))
         }

@@ -20,7 +20,6 @@ struct ListHelper: ParsableCommand {
     @Argument(help: "What it is called.") var name: String
 
     func run() throws {
-        system_die_with_parent()
         let output = OpenFile(descriptor: 3, path: "the list of files")
         let scratch = Directory(descriptor: 4, path: "the store")
         // Owned from here on: it closes what it owns.

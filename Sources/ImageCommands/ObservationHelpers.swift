@@ -18,7 +18,6 @@ struct CaptureHelper: ParsableCommand {
     func run() throws {
         // What is under way when d2a is told to stop is still taken in: the end of the streams is the end of this.
         for number in [SIGINT, SIGTERM, SIGHUP] { signal(number, SIG_IGN) }
-        system_die_with_parent()
         let streams = (0..<count).map { OpenFile(descriptor: 4 + $0, path: "the program's output") }
         try becomeNobody()
         try Sandbox().enter()
@@ -29,10 +28,10 @@ struct CaptureHelper: ParsableCommand {
 /// What the Docker engine is asked for. It is spoken to as whoever called d2a, since nobody else may.
 enum EngineHelper {
     static func enter() throws -> EngineClient {
-        system_die_with_parent()
         system_no_new_privileges()
+        let address = try EngineAddress()
         try Sandbox(network: true).enter()
-        return try EngineClient()
+        return EngineClient(address)
     }
 }
 

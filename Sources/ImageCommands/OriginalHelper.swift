@@ -135,17 +135,17 @@ struct EngineExportHelper: ParsableCommand {
     @Option(help: "What the image is called in the archive.") var name: String
 
     func run() throws {
-        system_die_with_parent()
         let output = OpenFile(descriptor: 3, path: "an archive")
+        let address = Result { () throws(EngineError) in try EngineAddress(at: at) }
         try Sandbox(network: true, capabilities: [CAP_DAC_OVERRIDE]).enter()
-        let report = try export(to: output)
+        let report = try export(to: output, from: address)
         try OpenFile(descriptor: 4, path: "d2a").write(CanonicalJSON.text(report))
     }
 
-    private func export(to output: OpenFile) throws -> EngineReport {
+    private func export(to output: OpenFile, from address: Result<EngineAddress, EngineError>) throws -> EngineReport {
         var report = EngineReport()
         do {
-            let engine = try EngineClient(at: at)
+            let engine = EngineClient(try address.get())
             do { report.version = try engine.version().version } catch let error as EngineError {
                 report.isUnreachable = true
                 report.problem = error.description
@@ -170,7 +170,6 @@ struct UnpackHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "unpack")
 
     func run() throws {
-        system_die_with_parent()
         let scratch = Directory(descriptor: 3, path: "the store")
         let places: [String] = (environmentVariable("PATH") ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").map { "\($0)/umoci" }
         guard let found = places.first(where: { access($0, X_OK) == 0 }), let program = try? OpenFile.open(found) else { throw ExitCode(127) }

@@ -63,10 +63,11 @@ public struct SourceOptions: ParsableArguments, Sendable {
     ///   - opened: the file or directory, where somebody with more rights has opened it.
     ///   - access: finds out how a registry lets us in.
     ///   - cache: where blobs are kept.
+    ///   - engine: where the Docker engine is.
     ///   - connections: those of many images. Then layers are downloaded when they are wanted.
     public func open(
         _ image: String, opened: (any DescriptorOwner)? = nil, access: (ImageReference) throws -> RegistryAccess, cache: @autoclosure () -> BlobCache?,
-        scratch: Directory, connections: RegistryConnections? = nil,
+        engine: Result<EngineAddress, EngineError> = EngineAddress.ofEnvironment, scratch: Directory, connections: RegistryConnections? = nil,
         events: @escaping @Sendable (SourceEvent) -> Void
     ) throws -> any ImageSource {
         let platform = try platform.map { try Platform($0) } ?? .current
@@ -87,15 +88,15 @@ public struct SourceOptions: ParsableArguments, Sendable {
             let layout = opened as? LayoutDirectory ?? LayoutDirectory(Directory(descriptor: dup(opened!.descriptor), path: path))
             return try SavedImage.open(layout, path: path, image: imageInFile ?? name, platform: platform)
         case .engine(let name):
-            let file = try opened.map { OpenFile(descriptor: dup($0.descriptor), path: name) } ?? Self.archive(ofEngine: name, scratch: scratch)
+            let file = try opened.map { OpenFile(descriptor: dup($0.descriptor), path: name) } ?? Self.archive(of: name, engine.get(), scratch: scratch)
             return try SavedImage.open(file, path: name, image: nil, platform: platform, scratch: scratch)
         }
     }
 
     /// An image of the Docker engine, as an archive.
-    static func archive(ofEngine name: String, scratch: Directory) throws -> OpenFile {
+    static func archive(of name: String, _ engine: EngineAddress, scratch: Directory) throws -> OpenFile {
         let file = try scratch.unnamedFile()
-        try EngineArchive.fetch(name, into: file)
+        try EngineClient(engine).save(name, into: file)
         return file
     }
 }

@@ -101,13 +101,15 @@ public struct Sandbox {
 public func becomeNobody(handingOver descriptors: [Int32] = []) throws {
     system_no_new_privileges()
     guard geteuid() == 0 else { return }
-    let nobody: uid_t = 65534
+    let (parent, diesWithParent) = (getppid(), system_dies_with_parent() != 0)
     // In a user namespace with one user there is no nobody: it has no rights to give up but those the sandbox takes.
     if setgid(nobody) != 0, errno == EINVAL { return }
     for descriptor in descriptors {
         guard fchown(descriptor, nobody, nobody) == 0 else { throw FileError("hand over", "the store's work directory") }
     }
     guard setgroups(0, nil) == 0, setgid(nobody) == 0, setuid(nobody) == 0, setuid(0) != 0 else { throw SandboxError.user(code: errno) }
+    // The kernel forgets it where the user changes (prctl(2), PR_SET_PDEATHSIG), and the parent may have died in between.
+    if diesWithParent, system_die_with_parent() != 0 || getppid() != parent { _exit(1) }
 }
 
 /// The sandbox can't be had here.

@@ -237,7 +237,7 @@ public final class HTTPClient: Sendable {
                 continue
             }
             if let failure = failure ?? upload?.failure { throw failure }
-            guard result == CURLE_OK else { throw Self.error(result, transfer.detail, address) }
+            guard result == CURLE_OK else { throw Self.error(result, transfer.reason(result, host: address.host), address) }
             return transfer.answer
         }
     }
@@ -251,8 +251,7 @@ public final class HTTPClient: Sendable {
         }
     }
 
-    private static func error(_ code: CURLcode, _ detail: String, _ address: WebAddress) -> TransportError {
-        let reason = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+    private static func error(_ code: CURLcode, _ reason: String, _ address: WebAddress) -> TransportError {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT: return .unreachable(address, reason: reason)
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CERTPROBLEM:

@@ -1,4 +1,5 @@
 import CCurl
+import Files
 import Threads
 
 /// One exchange with a server: the loop's thread fills it, and the thread that asked empties it.
@@ -55,8 +56,13 @@ final class Transfer: @unchecked Sendable {
     /// What the server says; whole when everything has come.
     var answer: HTTPResponse { shared.update { $0.response } }
 
-    /// libcurl's own words for what went wrong; for when everything has come.
-    var detail: String { String(cString: words) }
+    /// What went wrong, for when everything has come: in the system's words where a connection to `host` failed, else in libcurl's.
+    func reason(_ code: CURLcode, host: String) -> String {
+        let (detail, number) = (String(cString: words), Int32(curl_shim_os_error(curl)))
+        // Where another host is named, it is a proxy's connection.
+        if code == CURLE_COULDNT_CONNECT, number != 0, detail.contains(host) { return errorText(number) }
+        return detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+    }
 
     /// Blocks until there is more, or nothing more comes.
     /// - Parameters:

@@ -3,7 +3,7 @@
 
 usage: relay.py HOST PORT RATE LOG [ADDRESS]
 
-RATE: bytes a second from the server to all clients together; 0 for no bound; "stall" for none once 100,000 have passed; "cut=N" breaks
+HOST may be the path of a socket; PORT is of no matter then. RATE: bytes a second from the server to all clients together; 0 for no bound; "stall" for none once 100,000 have passed; "cut=N" breaks
 a connection off, for once, when N bytes have passed. Listens on ADDRESS (127.0.0.1), prints the port, and relays until its standard input ends. LOG gets a line for each connection.
 """
 import socket, sys, threading, time
@@ -50,9 +50,17 @@ def pump(source, target, limited):
             pass
 
 
+def connect():
+    if not host.startswith("/"):
+        return socket.create_connection((host, port))
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(host)
+    return server
+
+
 def serve(client):
     try:
-        server = socket.create_connection((host, port))
+        server = connect()
     except OSError:
         client.close()
         return

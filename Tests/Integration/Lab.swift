@@ -307,17 +307,19 @@ final class Engine {
     /// Goes after the engine that works in it.
     private let place: Place
 
-    init(_ place: Place) throws {
+    /// - Parameter options: more of dockerd's.
+    init(_ place: Place, _ options: String...) throws {
         self.place = place
         root = place.path + "/docker"
         socket = "unix://\(root)/docker.sock"
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [
-            "python3", "\(Lab.package)/Tests/Fixtures/unmasked.py", "dockerd", "--bridge=none", "--iptables=false", "--ip-masq=false", "-H", socket,
-            "--data-root", root + "/data", "--exec-root", root + "/exec", "-p",
-            root + "/pid",
-        ]
+        process.arguments =
+            [
+                "python3", "\(Lab.package)/Tests/Fixtures/unmasked.py", "dockerd", "--bridge=none", "--iptables=false", "--ip-masq=false", "-H", socket,
+                "--data-root", root + "/data", "--exec-root", root + "/exec", "-p",
+                root + "/pid",
+            ] + options
         _ = FileManager.default.createFile(atPath: root + "/log", contents: nil)
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle(forWritingAtPath: root + "/log")

@@ -184,6 +184,26 @@ struct NetworkTests {
         #expect(refused.output == "2\n" && refused.errors.contains("--stall-timeout 0"), "\(refused)")
     }
 
+    /// Who downloads for a command ends with it, however that ends.
+    @Test func helpersEndWithTheirCallers() throws {
+        let place = try Place()
+        let registry = try RegistryServer(try Place())
+        try registry.push(place.archive("head -c 3000000 /dev/urandom >a"), as: "made:latest")
+        for command in ["d2a fetch", "d2a cache fill"] {
+            let relay = try FixtureServer.relay(to: registry.address, rate: "stall")
+            let outcome = try place.shell(
+                """
+                \(command) --progress=json 127.0.0.1:\(relay.port)/made 2>events & caller=$!
+                # Once a layer is asked for, it has given up its rights.
+                for i in $(seq 600); do grep -q started events && break; sleep 0.05; done
+                helper=$(pgrep -P $caller); kill -KILL $caller; wait $caller 2>/dev/null
+                for i in $(seq 200); do kill -0 $helper 2>/dev/null || break; sleep 0.05; done
+                if kill -KILL $helper 2>/dev/null; then echo "still there"; else echo gone; fi
+                """)
+            #expect(outcome.output == "gone\n", "\(command): \(outcome)")
+        }
+    }
+
     @Test(.enabled(if: (try? Lab.run("sh", ["-c", "grep -q 00000000000000000000000000000001 /proc/net/if_inet6"]).status) == 0, "needs ::1"))
     func sixthVersionOfTheInternetProtocol() throws {
         let place = try Place()

@@ -4,9 +4,9 @@ import Testing
 private let ready = Lab.isRoot && Lab.has("busybox") && Lab.has("cc")
 
 /// Whatever is killed, and whatever the disk does: what was listed stays whole, and what is left over goes.
-@Suite(.enabled(if: ready, "needs root, busybox and a C compiler (make setup)"), .serialized)
+@Suite(.enabled(if: ready, "needs root, busybox and a C compiler (make setup)"))
 struct NothingLostTests {
-    /// Three images `0.aci` … of some megabytes, with names, and `check`: all that is listed is as it should be, and nothing is left over.
+    /// Three images `0.aci` … of some megabytes, with names, and what says whether a store is as it should be.
     private static let functions =
         FetchTests.functions + """
             for n in 0 1 2; do
@@ -15,48 +15,84 @@ struct NothingLostTests {
                 aci $n.aci example.com/$n ',"app":{"exec":["/bin/sh","-c","echo '$n'"],"user":"0","group":"0"}'
             done
             set +e
-            leftovers() { find store/tmp store/downloads store/cas -name '.*' ! -name .lock 2>/dev/null; ls store/tmp 2>/dev/null; }
-            check() {
-                d2a image verify >verified 2>&1 || { echo "not well: $(cat verified)"; exit 1; }
-                d2a image list --no-legend >/dev/null || exit 1
+            fail() { echo "$@"; exit 1; }
+            id() { echo sha512-$(sha512sum <$1 | cut -c1-128); }
+            # All that is listed, with its trees, is what it was; and every blob what its name says, whether it is listed or not.
+            whole() {
+                d2a image verify >verified 2>&1 || fail "not well: $(cat verified)"
+                d2a image list --no-legend >/dev/null || fail "no list"
+                find store/cas/blob/sha512 store/cas/blob/sha256 -type f 2>/dev/null | while read -r f; do
+                    case $f in */sha512/*) made=sha512-$(sha512sum <$f | cut -c1-128) ;; *) made=sha256-$(sha256sum <$f | cut -c1-64) ;; esac
+                    [ $made = ${f##*/} ] || echo "broken: $f"
+                done >broken; [ ! -s broken ] || fail "$(cat broken)"
             }
-            # The same, of what has changed since it was looked at last.
-            declare -A seen
-            changed() { [ "${seen[$1]}" != "$(stat -c '%i %s %Y %Z' $1 2>&1)" ] || return 1; seen[$1]=$(stat -c '%i %s %Y %Z' $1 2>&1); }
-            look() {
-                for id in $(d2a image list --full --no-legend --fields=id || echo none); do
-                    blob=store/cas/blob/sha512/${id:7:2}/$id
-                    if changed $blob; then [ sha512-$(sha512sum <$blob | cut -c1-128) = $id ] || { echo "broken: $id"; exit 1; }; fi
-                    d2a image cat-manifest $id >/dev/null || exit 1
-                    if [ -e store/cas/tree/$id ] && changed store/cas/tree/$id; then d2a image verify $id >verified 2>&1 || { echo "not well: $(cat verified)"; exit 1; }; fi
-                done
+            # The next collection leaves nothing of what was killed, and a blob for each image.
+            clean() {
+                d2a gc --grace-period=0s --expire-prepared=0s >/dev/null 2>&1; d2a image gc "$@" >/dev/null || fail "no collection"
+                left=$(find store/tmp store/downloads store/cas -name '.*' ! -name .lock 2>/dev/null; ls store/tmp store/downloads 2>/dev/null | grep -v :; find store/pods -mindepth 2 2>/dev/null)
+                [ -z "$left" ] || fail "left: $left"
+                [ $(find store/cas/blob/sha512 -type f 2>/dev/null | wc -l) = $(d2a image list --no-legend | wc -l) ] || fail "blobs without images"
             }
-            finish() {
-                check; d2a gc --grace-period=0s --expire-prepared=0s >/dev/null 2>&1; d2a image gc >/dev/null || exit 1; [ -z "$(leftovers)" ] || { echo "left: $(leftovers)"; exit 1; }
-                for f in $(find store/cas/blob/sha512 -type f); do [ sha512-$(sha512sum <$f | cut -c1-128) = $(basename $f) ] || { echo "broken: $f"; exit 1; }; done
-                [ $(find store/cas/blob/sha512 -type f | wc -l) = $(d2a image list --no-legend | wc -l) ] || { echo "blobs without images"; exit 1; }
-                for n in 0 1 2; do d2a fetch $n.aci >/dev/null || exit 1; [ "$(d2a run example.com/$n)" = $n ] || exit 1; done; check; echo well
-            }
+            finish() { whole; clean; for n in 0 1 2; do d2a fetch $n.aci >/dev/null || exit 1; [ "$(d2a run example.com/$n)" = $n ] || exit 1; done; whole; echo well; }
 
             """
 
-    @Test func killedAtAnyMoment() throws {
+    /// Commands that are killed at any moment of theirs. After each: all is whole, the next collection leaves nothing over, and the same
+    /// command does what it should.
+    @Test(arguments: ["fetch", "web", "import", "render", "prepare", "rm", "gc"]) func killedAtAnyMoment(_ kind: String) throws {
         let place = try Place()
-        let rounds = ProcessInfo.processInfo.environment["D2A_KILLS"] ?? "210"
+        let kills = ProcessInfo.processInfo.environment["D2A_KILLS"].flatMap { Int($0) } ?? 210
         let outcome = try place.shell(
             Self.functions + """
-                for round in $(seq \(rounds)); do
-                    n=$((RANDOM % 3))
-                    case $((RANDOM % 7)) in
-                    0 | 1) d2a fetch $n.aci ;;
-                    2 | 3) rm -rf out; d2a image render --overwrite example.com/$n out || d2a fetch $n.aci ;;
-                    4) d2a image rm example.com/$n ;;
-                    5) d2a image gc --grace-period=0s ;;
-                    6) d2a prepare $PWD/$n.aci ;;
-                    esac >/dev/null 2>&1 & victim=$!
-                    sleep 0.$(printf %03d $((RANDOM % 220))); for child in $(pgrep -P $victim) $victim; do kill -KILL $child; done 2>/dev/null; wait $victim 2>/dev/null
-                    look; [ $((round % 10)) != 0 ] || check
+                case \(kind) in
+                web) serve ;;
+                import) for n in 0 1 2; do cp $BUSYBOX $n.docker; expected=$(d2a fetch $n.docker); d2a image rm $expected >/dev/null 2>&1; done ;;
+                esac
+                work() {
+                    case \(kind) in
+                    fetch) d2a fetch $n.aci ;;
+                    web) d2a fetch --quiet --insecure-options=image $web/$n.aci ;;
+                    import) d2a fetch --quiet $n.docker ;;
+                    render) d2a image render --overwrite example.com/$n out ;;
+                    prepare) d2a prepare --quiet $PWD/$n.aci ;;
+                    rm) d2a image rm example.com/$n ;;
+                    gc) d2a image gc --grace-period=0s ;;
+                    esac
+                }
+                # What it works on is there, and what it makes is not.
+                before() {
+                    case \(kind) in
+                    render | rm) d2a fetch $n.aci ;;
+                    gc) for i in 0 1 2; do d2a fetch $i.aci; done; d2a rm $(d2a prepare $PWD/$n.aci) ;;
+                    import) d2a image rm $expected ;;
+                    *) d2a image rm example.com/$n ;;
+                    esac >/dev/null 2>&1
+                }
+                right() {
+                    case \(kind) in
+                    fetch | web) [ "$made" = $(id $n.aci) ] ;;
+                    import) [ "$made" = $expected ] ;;
+                    render) [ $(ls out/rootfs | wc -l) = 102 ] && tar -xOf $n.aci rootfs/data | cmp - out/rootfs/data ;;
+                    prepare) [ "$(d2a run-prepared "$made")" = $n ] ;;
+                    rm) ! d2a image list --no-legend --fields=name | grep -x example.com/$n ;;
+                    gc) [ $(d2a image list --no-legend | wc -l) = 0 ] && [ -z "$(ls -A store/cas/tree)" ] ;;
+                    esac || fail "\(kind): $made $(cat error)"
+                }
+                killed=0
+                for round in $(seq 400); do
+                    n=$((RANDOM % 3)); before
+                    # Now and then all processes at once, else the one that was called alone.
+                    set -m; began=$(date +%s%N); work >/dev/null 2>&1 & victim=$!; set +m
+                    usual=${took:-200000}; moment=$((RANDOM * usual / 32768)); sleep $((moment / 1000000)).$(printf %06d $((moment % 1000000)))
+                    if [ $((RANDOM % 2)) = 0 ]; then kill -KILL -- -$victim; else kill -KILL $(pgrep -P $victim) $victim; fi 2>/dev/null
+                    wait $victim 2>/dev/null; [ $? != 137 ] || killed=$((killed + 1))
+                    # Who was called last may only just learn of it.
+                    for i in $(seq 1000); do pgrep -g $victim >/dev/null || break; sleep 0.02; done
+                    whole; clean
+                    before; began=$(date +%s%N); made=$(work 2>error) || fail "\(kind) after a kill: $(cat error)"; took=$((($(date +%s%N) - began) / 1000)); right
+                    [ $killed -lt \(kills / 7) ] || break
                 done
+                [ $killed -ge \(kills / 7) ] || fail "only $killed kills"
                 finish
                 """)
         #expect(outcome.output.hasSuffix("well\n"), "\(outcome)")
@@ -71,23 +107,39 @@ struct NothingLostTests {
                 #include <dlfcn.h>
                 #include <errno.h>
                 #include <stdlib.h>
+                #include <sys/stat.h>
                 #include <unistd.h>
-                static int due(void) { static int calls; const char *at = getenv("EIO_AT"); return at && ++calls == atoi(at) ? (errno = EIO, 1) : 0; }
+                static int due(void) { static int calls; const char *at = getenv("FAIL_AT"); return at && ++calls == atoi(at) ? (errno = atoi(getenv("FAIL_AS")), 1) : 0; }
                 int fsync(int d) { int (*real)(int) = dlsym(RTLD_NEXT, "fsync"); return due() ? -1 : real(d); }
+                int syncfs(int d) { int (*real)(int) = dlsym(RTLD_NEXT, "syncfs"); return due() ? -1 : real(d); }
+                int mkdirat(int a, const char *b, mode_t c) { int (*real)(int, const char *, mode_t) = dlsym(RTLD_NEXT, "mkdirat"); return due() ? -1 : real(a, b, c); }
                 int renameat(int a, const char *b, int c, const char *d) { int (*real)(int, const char *, int, const char *) = dlsym(RTLD_NEXT, "renameat"); return due() ? -1 : real(a, b, c, d); }
                 int linkat(int a, const char *b, int c, const char *d, int e) { int (*real)(int, const char *, int, const char *, int) = dlsym(RTLD_NEXT, "linkat"); return due() ? -1 : real(a, b, c, d, e); }
                 int unlinkat(int a, const char *b, int c) { int (*real)(int, const char *, int) = dlsym(RTLD_NEXT, "unlinkat"); return due() ? -1 : real(a, b, c); }
                 ssize_t write(int a, const void *b, size_t c) { ssize_t (*real)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write"); return a > 2 && due() ? -1 : real(a, b, c); }
                 END
                 cc -shared -fPIC -o shim.so shim.c -ldl || exit 1
+                # EIO and ENOSPC of one call after the other of each command, until it comes through.
                 failed=0
-                for at in $(seq 24); do
-                    EIO_AT=$at LD_PRELOAD=$PWD/shim.so d2a fetch $((at % 3)).aci >/dev/null 2>error || { failed=$((failed + 1)); [ -s error ] || { echo "no word"; exit 1; }; }
-                    check
-                    EIO_AT=$at LD_PRELOAD=$PWD/shim.so d2a image rm example.com/$((at % 3)) >/dev/null 2>&1
-                    check
+                for command in fetch render prepare rm gc; do
+                    for code in 5 28; do
+                        for at in $(seq 40); do
+                            n=$((at % 3)); [ $command = fetch ] || d2a fetch $n.aci >/dev/null || fail "no fetch"
+                            case $command in
+                            fetch) d2a image rm example.com/$n >/dev/null 2>&1; set -- d2a fetch $n.aci ;;
+                            render) set -- d2a image render --overwrite example.com/$n out ;;
+                            prepare) d2a image rm example.com/$n >/dev/null 2>&1; set -- d2a prepare $PWD/$n.aci ;;
+                            rm) set -- d2a image rm example.com/$n ;;
+                            gc) set -- d2a image gc --grace-period=0s ;;
+                            esac
+                            FAIL_AT=$at FAIL_AS=$code LD_PRELOAD=$PWD/shim.so "$@" >/dev/null 2>error; status=$?
+                            [ $status = 0 ] || { failed=$((failed + 1)); [ -s error ] || fail "no word of $*"; }
+                            whole; clean; "$@" >/dev/null 2>error || [ $command = render ] || fail "$* after a failure: $(cat error)"
+                            [ $status != 0 ] || [ $at -lt 24 ] || break
+                        done
+                    done
                 done
-                [ $failed -gt 10 ] || { echo "only $failed failed"; exit 1; }
+                [ $failed -gt 60 ] || fail "only $failed failed"
                 finish
                 """)
         #expect(outcome.output.hasSuffix("well\n"), "\(outcome)")
@@ -98,7 +150,7 @@ struct NothingLostTests {
         let outcome = try place.shell(
             Self.functions + """
                 mkdir store; mount -t tmpfs -o size=7m tmpfs store; trap 'umount -l store' EXIT
-                for n in 0 1 2 0 1 2; do d2a fetch $n.aci >/dev/null 2>>errors; check; d2a image render example.com/$n store/out 2>>errors; check; done
+                for n in 0 1 2 0 1 2; do d2a fetch $n.aci >/dev/null 2>>errors; whole; d2a image render example.com/$n store/out 2>>errors; whole; done
                 grep -o 'No space left on device' errors | sort -u; grep -o 'free some space' errors | sort -u; ls store/tmp
                 mount -o remount,size=100m store; finish
                 """)
@@ -107,7 +159,7 @@ struct NothingLostTests {
 
     @Test func manyAtOnce() throws {
         let place = try Place()
-        let seconds = ProcessInfo.processInfo.environment["D2A_SOAK_SECONDS"] ?? "12"
+        let seconds = ProcessInfo.processInfo.environment["D2A_SOAK_SECONDS"] ?? "60"
         let outcome = try place.shell(
             Self.functions + """
                 end=$(($(date +%s) + \(seconds)))

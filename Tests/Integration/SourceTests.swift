@@ -56,6 +56,43 @@ struct SourceTests {
         #expect(Set(lines.map { $0[0] }).count == 1, "\(outcome.output)")
     }
 
+    /// By TCP, with and without TLS, as docker's own client takes the environment.
+    @Test func enginesOfTheNetwork() throws {
+        let (place, elsewhere) = (try Place(), try Place())
+        let made = try elsewhere.shell(
+            """
+            set -e; exec 2>log
+            new() { openssl req -newkey rsa:2048 -nodes -keyout $1.key -out $1.csr -subj /CN=$1; openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $1.ext -out $1.cert; }
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority
+            echo subjectAltName=IP:127.0.0.1 >server.ext; echo extendedKeyUsage=clientAuth >client.ext; new server; new client
+            mkdir -p certs home/.docker; cp ca.pem certs; cp client.cert certs/cert.pem; cp client.key certs/key.pem; cp certs/* home/.docker
+            """)
+        try #require(made.status == 0, "\(made)")
+        let (path, port) = (elsewhere.path, Int.random(in: 20000..<32768))
+        let engine = try Engine(
+            try Place(), "-H", "tcp://127.0.0.1:\(port)", "--tlsverify", "--tlscacert=\(path)/ca.pem", "--tlscert=\(path)/server.cert",
+            "--tlskey=\(path)/server.key")
+        let relay = try FixtureServer(try Place(), "relay.py", String(engine.socket.dropFirst("unix://".count)), "0", "0")
+        _ = try place.archive("mkdir etc; echo a >etc/a")
+        let outcome = try place.shell(
+            Self.functions + """
+                docker -H \(engine.socket) load -q -i made.docker >/dev/null; export DOCKER_HOST=tcp://127.0.0.1:\(port); from() { env "$@" bash -c 'docker2aci --quiet -o $RANDOM.aci docker-daemon:made && echo made' 2>&1 | head -1; }
+                from DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=\(path)/certs; from DOCKER_TLS_VERIFY=1 HOME=\(path)/home; from DOCKER_TLS=1 DOCKER_CONFIG=\(path)/certs
+                DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=\(path)/certs d2a fetch docker-daemon:made | cut -c1-7
+                from DOCKER_HOST=127.0.0.1:\(relay.port); from DOCKER_HOST=tcp://127.0.0.1:\(relay.port); ls *.aci | wc -l; rm *.aci
+                from DOCKER_TLS_VERIFY=; mkdir bad; from DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=$PWD/bad; cp \(path)/certs/*.pem bad; rm bad/cert.pem; from DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH=$PWD/bad
+                from DOCKER_HOST=unix://docker.sock; from DOCKER_HOST=tcp://; from DOCKER_HOST=unix:///none; ls *.aci 2>/dev/null
+                """)
+        let lines = outcome.output.split(separator: "\n").map(String.init)
+        let expected = [
+            "made", "made", "made", "sha512-", "made", "made", "5", "answers 400 for made", "can't reach the Docker engine at tcp://127.0.0.1:\(port): ",
+            "bad: it has key.pem, but no cert.pem", "DOCKER_HOST is \"unix://docker.sock\"", "DOCKER_HOST is \"tcp://\"",
+            "unix:///none: No such file or directory",
+        ]
+        #expect(lines.count == expected.count, "\(outcome)")
+        for (line, words) in zip(lines, expected) { #expect(line.hasSuffix(words) || words.count > 8 && line.contains(words), "\(words): \(line)") }
+    }
+
     @Test func theStoreTakesThemToo() throws {
         let place = try Place()
         let engine = try Engine(try Place())

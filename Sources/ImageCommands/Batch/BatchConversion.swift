@@ -74,7 +74,7 @@ final class BatchConversion: Sendable {
         let source = TimedSource(
             try options.source.open(
                 item.reference, opened: opened, access: { _ in self.plan.access[index] ?? RegistryAccess(places: []) }, cache: cache,
-                scratch: directory.directory, connections: connections, events: { [tell] in tell(.source(index: index, $0)) }))
+                engine: settings.engine, scratch: directory.directory, connections: connections, events: { [tell] in tell(.source(index: index, $0)) }))
         if let known, let digest = known.manifestDigest, isUnchanged(known, record, index), try source.manifestDigest()?.description == digest {
             return skip(&record, known)
         }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Batch
 import Cache
 import CLinux
+import Engine
 import Files
 import Glibc
 import Location
@@ -44,7 +45,6 @@ struct BatchHelper: ParsableCommand {
         try compression.check(level: compressionLevel)
         _ = try source.patience.transport()
         if let nameTemplate { _ = try NameTemplate(nameTemplate) }
-        system_die_with_parent()
         let plan = try CanonicalJSON.decode(BatchPlan.self, from: OpenFile(descriptor: 3, path: "the plan").readAll(limit: 1 << 30))
         for item in plan.items { try check(item) }
         let output = Directory(descriptor: 4, path: "the output directory")
@@ -61,6 +61,7 @@ struct BatchHelper: ParsableCommand {
         let own = cache == nil ? try directory.directory.makePrivate() : nil
         defer { if let own { try? directory.directory.removeTree(own.name) } }
         let kept = own?.directory ?? Directory(descriptor: cache!, path: "the cache")
+        let engine = EngineAddress.ofEnvironment
         try Sandbox(
             reading: locations.compactMap { $0.flatMap(Self.place) }, writing: [output, kept],
             network: locations.contains { $0?.needsNetwork ?? true },
@@ -72,7 +73,7 @@ struct BatchHelper: ParsableCommand {
         let requests = RequestLimits(
             connections: connections, requestsPerSecond: requestRate, bandwidth: bandwidth.map { Bandwidth(bytesPerSecond: $0.bytes) })
         let settings = BatchSettings(
-            source: source, limits: limits, compression: compression, compressionLevel: compressionLevel, budget: budget, requests: requests,
+            source: source, engine: engine, limits: limits, compression: compression, compressionLevel: compressionLevel, budget: budget, requests: requests,
             attempts: max(1, attempts),
             delay: delay, failFast: failFast, template: nameTemplate)
         let blobs = try own.map { try BlobCache(CacheDirectory($0.directory), limit: budget.ownCache ?? .max / 2) } ?? source.cache(in: CacheDirectory(kept))

@@ -1,4 +1,5 @@
 import Batch
+import Engine
 import Manifests
 import Squash
 import Transport
@@ -6,6 +7,7 @@ import Transport
 /// How the images of a batch are converted, where an image's own options don't say otherwise.
 struct BatchSettings: Sendable {
     var source: SourceOptions
+    var engine: Result<EngineAddress, EngineError>
     var limits: Limits
     var compression: Compression
     var compressionLevel: Int?

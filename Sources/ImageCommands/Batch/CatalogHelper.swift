@@ -1,6 +1,5 @@
 import AppC
 import ArgumentParser
-import CLinux
 import Credentials
 import Files
 import Glibc
@@ -18,7 +17,6 @@ struct CatalogHelper: ParsableCommand {
     @OptionGroup var source: SourceOptions
 
     func run() throws {
-        system_die_with_parent()
         let output = OpenFile(descriptor: 3, path: "d2a")
         try becomeNobody()
         try Sandbox(network: true).enter()
