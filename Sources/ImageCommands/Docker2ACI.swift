@@ -137,6 +137,7 @@ public struct Docker2ACI: ParsableCommand {
         let opened = try source.open(
             image, opened: place, access: { _ in access }, cache: cache, engine: engine, scratch: target.directory, events: progress.handle)
         let described = try opened.image()
+        try source.check(described, called: image)
         if debug {
             for layer in described.layers { complain("docker2aci: layer \(layer.label)\(layer.size.map { ", \($0) bytes" } ?? "")\n") }
         }

@@ -86,6 +86,7 @@ struct FetchHelper: ParsableCommand {
         let progress = ProgressDisplay(from.source.progress, quiet: from.quiet)
         defer { progress.finish() }
         let image = try from.open(opened, progress)
+        try from.source.check(image.image(), called: from.image)
         let output = OpenFile(descriptor: 3, path: "the store")
         var (sha512, sha256) = (StreamHasher(.sha512), StreamHasher(.sha256))
         let result = try Converter(image, limits: limits).convert {

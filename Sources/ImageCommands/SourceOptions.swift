@@ -1,3 +1,4 @@
+import AppC
 import ArgumentParser
 import Cache
 import Credentials
@@ -50,6 +51,8 @@ public struct SourceOptions: ParsableArguments, Sendable {
 
     public init() {}
 
+    public func validate() throws { guard jobs >= 1 else { throw ValidationError("--jobs \(jobs): give a number of 1 or more") } }
+
     /// The cache of whoever runs this; nil where none is wanted, or none can be had.
     func cache() -> BlobCache? {
         guard !noCache, let directory = CacheDirectory.standard else { return nil }
@@ -78,7 +81,7 @@ public struct SourceOptions: ParsableArguments, Sendable {
             if insecureSkipVerify { complain("warning: the certificates of \(reference.registry) are not verified (--insecure-skip-verify)\n") }
             var transport = try patience.transport()
             (transport.insecureSkipVerify, transport.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
-            var options = RegistryOptions(platform: platform, transport: transport, jobs: max(1, jobs), version: registryVersion, cache: cache())
+            var options = RegistryOptions(platform: platform, transport: transport, jobs: jobs, version: registryVersion, cache: cache())
             (options.lazily, options.connections) = (connections != nil, connections)
             return RegistrySource(reference: reference, options: options, access: try access(reference), scratch: scratch, events: events)
         case .file(let path, let name):
@@ -91,6 +94,23 @@ public struct SourceOptions: ParsableArguments, Sendable {
             let file = try opened.map { OpenFile(descriptor: dup($0.descriptor), path: name) } ?? Self.archive(of: name, engine.get(), scratch: scratch)
             return try SavedImage.open(file, path: name, image: nil, platform: platform, scratch: scratch)
         }
+    }
+
+    /// Checks that an image which is for one platform only is for the one that was asked for.
+    /// - Parameter name: what messages call it.
+    /// - Throws: `SourceError.noSuchPlatform`
+    func check(_ image: SourceImage, called name: String) throws {
+        guard let wanted = try platform.map({ try Platform($0) }), let config = try? CanonicalJSON.decode(PlatformDocument.self, from: image.config),
+            let architecture = config.architecture
+        else { return }
+        let actual = Platform(os: config.os ?? "linux", architecture: architecture, variant: config.variant)
+        guard wanted.suitability(of: actual) > 0 else { throw SourceError.noSuchPlatform(image: name, wanted: wanted, available: [actual]) }
+    }
+
+    private struct PlatformDocument: Decodable {
+        var os: String?
+        var architecture: String?
+        var variant: String?
     }
 
     /// An image of the Docker engine, as an archive.

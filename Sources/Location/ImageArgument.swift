@@ -20,7 +20,13 @@ public enum ImageArgument: Sendable, Hashable {
     public init(_ text: String) throws {
         if let prefix = ImageIDPrefix(text) {
             self = .stored(prefix)
+        } else if ["sha512-", "sha256-"].contains(where: { text.hasPrefix($0) }) {
+            throw LocationError.badID(text)
         } else if ["http://", "https://"].contains(where: { text.lowercased().hasPrefix($0) }) {
+            // It would stand in lists, in the store and in messages.
+            guard !text.drop(while: { $0 != ":" }).dropFirst(3).prefix(while: { !"/?#".contains($0) }).contains("@") else {
+                throw LocationError.passwordInAddress
+            }
             self = .web(text)
         } else if text.hasPrefix("appc:") {
             self = .appc(try AppName(String(text.dropFirst("appc:".count))))

@@ -86,11 +86,19 @@ public enum ImageLocation: Sendable, Hashable {
 /// An image that can't be found where it is said to be.
 public enum LocationError: DiagnosedError, Equatable {
     case noPath(String)
+    case badID(String)
+    case passwordInAddress
 
     public var diagnosis: Diagnosis {
         switch self {
         case .noPath(let text):
             Diagnosis("\"\(text)\" names no image", hint: "write docker-archive:FILE[:NAME], oci:DIRECTORY[:REF], oci-archive:FILE[:REF] or docker-daemon:NAME")
+        case .passwordInAddress:
+            Diagnosis(
+                "the address holds a user's name or password, which others would see",
+                hint: "put them in auth.d instead: see docs/trust.md, or d2a config --help")
+        case .badID(let text):
+            Diagnosis("\"\(text)\" is not an image ID", hint: "IDs are sha512- and 128 digits of 0-9a-f, or sha256- and 64, or their beginning")
         }
     }
 }

@@ -28,6 +28,9 @@ public struct ImageReference: Sendable, Hashable, CustomStringConvertible {
             break
         }
         guard !rest.isEmpty else { throw fail("it is empty") }
+        if let scheme = rest.firstRange(of: "://") {
+            throw fail("\"\(rest[..<scheme.upperBound])\" can't stand before it; only docker:// can")
+        }
         original = String(rest)
 
         if let at = rest.firstIndex(of: "@") {

@@ -31,7 +31,10 @@ public enum RegistryError: DiagnosedError, Equatable {
             Diagnosis(
                 "\(reference.registry)/\(reference.repository) has no tag \(reference.tag ?? "")",
                 hint: tags.isEmpty ? "check the spelling" : "it has: \(tags.prefix(12).joined(separator: ", "))\(tags.count > 12 ? ", …" : "")")
-        case .digestNotFound(let reference): Diagnosis("\(reference.registry)/\(reference.repository) has no image \(reference.manifestReference)")
+        case .digestNotFound(let reference):
+            Diagnosis(
+                "\(reference.registry)/\(reference.repository) has no image \(reference.manifestReference)",
+                hint: "check the digest, or ask by a tag: registries drop what no tag leads to")
         case .denied(let reference, let reason, let hasCredential):
             Diagnosis(
                 "\(reference.registry) doesn't let us read \(reference.repository)\(reason.isEmpty ? "" : ": \(reason)")",

@@ -1,4 +1,5 @@
 import Files
+import Glibc
 import Image
 import Manifests
 
@@ -10,6 +11,10 @@ public enum SavedImage {
     ///   - scratch: where a compressed archive is unpacked, to a file without a name.
     /// - Throws: ``SavedImageError``, `SourceError`, `FileError`, `ArchiveError`.
     public static func open(_ file: OpenFile, path: String, image: String?, platform: Platform, scratch: Directory) throws -> any ImageSource {
+        // Of a pipe nothing is known before it is read.
+        guard case let status = try file.status(), status.st_size > 0 || status.st_mode & S_IFMT != S_IFREG else {
+            throw SavedImageError.unreadable(path: path, reason: "it is empty")
+        }
         let tree = try ArchiveTree(file, path: path, scratch: scratch)
         // Docker 25 and later write both; the first has all names.
         if let manifest = try tree.bytes("manifest.json") { return try DockerArchiveSource(tree, manifest: manifest, image: image) }

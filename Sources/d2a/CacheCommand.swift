@@ -56,16 +56,18 @@ struct Cache: ParsableCommand {
     struct Prune: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Remove what is kept, what was used longest ago first.")
 
-        @Option(help: ArgumentHelp("Leave so many bytes: 500M, 20G. (default: 0)", valueName: "size")) var keep: String?
+        @Option(help: ArgumentHelp("Leave so many bytes: 500M, 20G. (default: 0)", valueName: "size")) var keep = "0"
         @Flag(help: "Print JSON.") var json = false
 
+        func validate() throws { _ = try limit() }
+
+        private func limit() throws -> Int {
+            guard let bytes = ByteCount.bytes(keep) else { throw ValidationError("--keep \(keep): give a size like 500M or 20G") }
+            return bytes
+        }
+
         func run() throws {
-            var limit = 0
-            if let keep {
-                guard let bytes = ByteCount.bytes(keep) else { throw ValidationError("--keep \(keep): give a size like 500M or 20G") }
-                limit = bytes
-            }
-            let freed = try Cache.open().trim(to: limit)
+            let freed = try Cache.open().trim(to: limit())
             print(json ? try CanonicalJSON.text(["freed": freed]) : "freed \(Human.size(freed))")
         }
     }
@@ -84,13 +86,19 @@ struct Cache: ParsableCommand {
             var options = try options.withCredentials()
             if json, !options.quiet { options.progress = options.progress ?? "json" }
             for image in images {
-                guard let reference = try ImageLocation(image).reference else { throw ValidationError("\(image) is not in a registry") }
+                guard let reference = try ImageLocation(image).reference else { throw NotInRegistry(image: image) }
                 let access = try Helper.file(of: RegistryAccess(option: options.creds, for: reference), in: cache.directory)
                 try Helper.run(
                     ["fill"] + options.sourceArguments + (json ? ["--json"] : []) + ["--access", "--", image], descriptors: [cache.directory, access])
             }
         }
     }
+}
+
+/// What isn't downloaded is not kept either.
+struct NotInRegistry: DiagnosedError {
+    var image: String
+    var diagnosis: Diagnosis { Diagnosis("\(image) is not in a registry", hint: "only what is downloaded from one is kept; d2a fetch takes anything") }
 }
 
 /// No cache can be kept.

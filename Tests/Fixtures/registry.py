@@ -98,7 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, json.dumps({field: token, "expires_in": 300}).encode())
 
     def note(self):
-        fields = {"port": self.server.server_port, "method": self.command, "path": self.path}
+        fields = {"port": self.server.server_port, "method": self.command, "path": self.path, "time": time.monotonic()}
         fields.update({name.lower(): self.headers[name] for name in ("Authorization", "Range", "Cookie") if self.headers[name]})
         with lock, open(log, "a") as file:
             file.write(json.dumps(fields) + "\n")
@@ -127,7 +127,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def v2(self, repository, what, name):
         kind = repository.split("/")[0]
         main = f"http://127.0.0.1:{self.server.server_port}"
-        if kind in ("private", "identity", "expiring"):
+        if kind in ("private", "identity", "expiring", "away"):
             given = tokens.get((self.headers["Authorization"] or "")[7:])
             with lock:
                 good = given is not None and given[0] == f"repository:{repository}:pull" and given[1] > 0
@@ -136,7 +136,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not good:
                 challenge = f'Bearer realm="{main}/token",service="a, \\"b\\"",scope="repository:{repository}:pull"'
                 return self.answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}', WWW_Authenticate=challenge)
-        if kind in ("basic", "foreign") and self.headers["Authorization"] != "Basic " + base64.b64encode(b"user:the-password").decode():
+        if kind in ("basic", "foreign", "basic-away") and self.headers["Authorization"] != "Basic " + base64.b64encode(b"user:the-password").decode():
             return self.answer(401, b"{}", WWW_Authenticate='Basic realm="the registry"')
         number = count(f"{self.command} {self.path}")
         if kind == "busy" and number == 1:
@@ -216,7 +216,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, data + b"more", "application/octet-stream")
         elif kind == "loop":
             self.answer(307, Location=self.path)
-        elif kind == "redirect":
+        elif kind in ("redirect", "away", "basic-away"):
             # A host of another name, which is the same machine.
             self.answer(307, Location=f"http://127.0.0.1:{self.server.elsewhere}/elsewhere/{name}?signature=the-signature")
         elif kind == "drip":

@@ -227,7 +227,7 @@ final class FixtureRegistry {
     init(_ place: Place) throws {
         self.place = place
         archive = try place.archive(
-            "mkdir bin etc; cp $BUSYBOX bin/large; echo a >etc/a; echo b >etc/b", "mkdir etc; touch etc/.wh.a; seq 100000 >etc/numbers",
+            "mkdir bin etc; cp $BUSYBOX bin/large; echo a >etc/a; echo b >etc/b; ln etc/b etc/c", "mkdir etc; touch etc/.wh.a; seq 100000 >etc/numbers",
             more: #","history":[{"created":"2015-01-01T00:00:00Z","created_by":"a"},{"created":"2015-01-02T00:00:00Z","created_by":"b"}]"#)
         log = place.path + "/log"
         let outcome = try place.shell("skopeo copy -q docker-archive:\(archive) oci:layout:latest")

@@ -7,14 +7,20 @@ private let ready = Lab.has("docker-registry") && Lab.has("skopeo") && Lab.has("
 @Suite(.enabled(if: ready, "needs docker-registry, skopeo, umoci and python3 (make setup)"))
 struct RegistryTests {
     /// The hash of the uncompressed rootfs, without the manifest, which says where the image came from.
-    private func rootfs(_ place: Place, _ command: String) throws -> String {
+    private func rootfs(_ place: Place, _ command: String, cache: String = "--no-cache") throws -> String {
         let outcome = try place.shell(
             """
-            docker2aci --quiet --no-cache --retry-delay 0.02 --compression=none -o image.aci \(command) && size=$(tar -xOf image.aci manifest | wc -c)
+            docker2aci --quiet \(cache) --retry-delay 0.02 --compression=none -o image.aci \(command) && size=$(tar -xOf image.aci manifest | wc -c)
             tail -c +$((512 + (size + 511) / 512 * 512 + 1)) image.aci | sha256sum; rm -f image.aci
             """)
         #expect(outcome.status == 0 && outcome.errors == "", "\(command): \(outcome)")
         return outcome.output
+    }
+
+    /// Of what was broken, or came in pieces, nothing is kept for the next time.
+    private func expectWholeCache(_ place: Place, _ what: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let kept = try place.shell("cd \(place.cache)/blobs; for f in $(find . -type f); do [ ${f##*/} = $(sha256sum <$f | cut -c1-64) ] || echo $f; done")
+        #expect(kept.output == "" && kept.errors == "", "\(what): \(kept)", sourceLocation: sourceLocation)
     }
 
     private func expectRefusal(_ place: Place, _ command: String, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
@@ -31,9 +37,16 @@ struct RegistryTests {
         let server = try FixtureRegistry(try Place())
         let expected = try rootfs(place, server.archive)
         for kind in ["plain", "reset", "no-range", "busy", "flaky", "redirect", "drip", "expiring", "unsigned", "only-old"] {
-            #expect(try rootfs(place, "\(server.address)/\(kind)/image") == expected, "\(kind)")
+            #expect(try rootfs(place, "\(server.address)/\(kind)/image", cache: "") == expected, "\(kind)")
+            try expectWholeCache(place, kind)
+            try FileManager.default.removeItem(atPath: place.cache)
         }
         let requests = server.requests
+        // Nobody comes back sooner than it was asked to.
+        let asked = requests.filter { $0.contains("/busy/image/manifests/latest") }.compactMap {
+            $0.firstMatch(of: /"time": ([0-9.]+)/).flatMap { Double($0.1) }
+        }
+        #expect(asked.count == 2 && asked[1] - asked[0] > 0.95, "\(asked)")
         // Broken off twice, gone on where it stopped.
         #expect(requests.filter { $0.contains("/reset/") && $0.contains(#""range": "bytes="#) }.count >= 2)
         #expect(requests.contains { $0.contains("/elsewhere/") && $0.contains("signature=") })
@@ -52,12 +65,11 @@ struct RegistryTests {
             try expectRefusal(place, "\(server.address)/\(kind)/image", words)
             #expect(try place.run("d2a", "fetch", "--retry-delay=0.02", "\(server.address)/\(kind)/image").status == 254, "\(kind)")
             try place.expectNothingLeft()
-            // Nothing of what is broken is kept for the next time.
-            let kept = try place.shell("cd \(place.cache)/blobs/sha256; for f in $(ls -A); do [ $f = $(sha256sum <$f | cut -c1-64) ] || echo $f; done")
-            #expect(kept.output == "" && kept.errors == "", "\(kind): \(kept)")
+            try expectWholeCache(place, kind)
             try FileManager.default.removeItem(atPath: place.store)
         }
         try expectRefusal(place, "--max-size=100M \(server.address)/bomb/image", "--max-size")
+        try expectWholeCache(place, "bomb")
     }
 
     @Test func credentialsGoWhereTheyBelong() throws {
@@ -68,7 +80,10 @@ struct RegistryTests {
         try expectRefusal(place, image, "doesn't let us read private/image", "--creds")
         try expectRefusal(place, "--creds=user:wrong-password \(image)", "doesn't let us read", "isn't good for it")
         try expectRefusal(place, "--creds=nonsense \(image)", "USER:PASSWORD")
-        for command in ["--creds=user:the-password \(image)", "-creds user:the-password \(image)", "--creds user:the-password \(server.address)/basic/image"] {
+        for command in [
+            "--creds=user:the-password \(image)", "-creds user:the-password \(image)", "--creds user:the-password \(server.address)/basic/image",
+            "--creds user:the-password \(server.address)/basic-away/image", "\(server.address)/away/image",
+        ] {
             #expect(try rootfs(place, command) == expected, "\(command)")
         }
         let file = place.path + "/auth.json"
@@ -81,8 +96,9 @@ struct RegistryTests {
         #expect(
             try place.shell("REGISTRY_AUTH_FILE=\(file) docker2aci --quiet \(server.address)/identity/image; ls *.aci").output == "identity-image-latest.aci\n")
         // The credential went to the token service alone, the token to the registry alone, and neither to where that redirects.
-        for request in server.requests where request.contains(auth) { #expect(request.contains("/token?") || request.contains("/v2/basic/"), "\(request)") }
+        for request in server.requests where request.contains(auth) { #expect(request.contains("/token?") || request.contains("/v2/basic"), "\(request)") }
         for request in server.requests where request.contains("Bearer ") { #expect(request.contains("/v2/"), "\(request)") }
+        #expect(server.requests.count { $0.contains("/elsewhere/") } == 4)
     }
 
     /// Layers that the image's maker keeps elsewhere are fetched there, and whoever they are at learns no password.
@@ -101,17 +117,25 @@ struct RegistryTests {
         try """
         look() { sleep 0.4; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'the-pass[w]ord'; }
         while read -r command; do $command >>out 2>&1 </dev/null & look; wait; done <commands
-        grep -e the-password -e token- -e \(Data("user:the-password".utf8).base64EncodedString()) out
+        grep -e the-password -e token- -e the-token -e the-signature -e \(Data("user:the-password".utf8).base64EncodedString()) out
         """.write(toFile: place.path + "/script", atomically: true, encoding: .utf8)
         try """
         docker2aci --debug --creds user:the-password \(server.address)/drip/image
         d2a fetch --creds=user:the-password \(server.address)/drip/image
         docker2aci --debug -creds=user:the-password \(server.address)/private/none:x
         docker2aci --debug --creds user:the-password \(server.address)/basic/html:x
+        d2a cache fill --progress=json --creds user:the-password \(server.address)/drip/image
+        docker2aci --debug --creds user:the-password --no-cache \(server.address)/away/image
+        d2a fetch --creds user:the-password --retry=0 \(server.address)/dead/image
+        d2a fetch http://\(server.address)/none.aci?token=the-token
+        d2a fetch http://\(server.address)/none.aci?token=the-token --pull-policy=never
 
         """.write(toFile: place.path + "/commands", atomically: true, encoding: .utf8)
         let outcome = try place.shell("bash script")
-        #expect(outcome.output == "0\n0\n0\n0\n", "\(outcome)")
+        #expect(outcome.output == String(repeating: "0\n", count: 9), "\(outcome)")
+        // Of an address it would be seen by all.
+        let address = try place.shell("d2a fetch http://user:the-password@\(server.address)/none.aci")
+        #expect(address.status == 254 && address.errors.contains("auth.d") && !address.errors.contains("the-password"), "\(address)")
         #expect(try String(contentsOfFile: place.path + "/out", encoding: .utf8).contains("sha512-"))
     }
 
@@ -166,6 +190,24 @@ struct RegistryTests {
         try expectRefusal(place, "\(server.address)/library/busybox", "doesn't let us read")
         try expectRefusal(place, "--creds=user:wrong \(server.address)/library/busybox", "doesn't let us read")
         #expect(try rootfs(place, "--creds=user:the-password \(server.address)/library/busybox") == rootfs(place, Lab.busybox))
+    }
+
+    /// From the directories that Docker's and podman's users have, and from ours.
+    @Test(.enabled(if: Lab.isRoot && Lab.has("unshare"), "needs root and unshare")) func certificatesOfTheMachine() throws {
+        let place = try Place()
+        let registry = try RegistryServer(try Place())
+        try registry.push(Lab.busybox, as: "library/busybox:latest")
+        let server = try WebServer(try Place(), location: "proxy_pass http://\(registry.address);")
+        try """
+        mkdir t && mount -t tmpfs tmpfs t && mkdir t/upper t/work && mount -t overlay -o lowerdir=/etc,upperdir=t/upper,workdir=t/work etc /etc || exit 1
+        convert() { docker2aci --quiet --no-cache -o x.aci \(server.address)/library/busybox 2>&1 | head -1 | grep -o "can't be trusted"; d2a fetch --no-cache \(server.address)/library/busybox 2>&1 | head -1 | grep -o -e sha512- -e "can't be trusted"; }
+        convert
+        for name in docker containers d2a; do
+            mkdir -p /etc/$name/certs.d/\(server.address); cp \(server.place.path)/cert.pem /etc/$name/certs.d/\(server.address)/ca.crt; convert; rm -r /etc/$name/certs.d
+        done
+        """.write(toFile: place.path + "/script", atomically: true, encoding: .utf8)
+        let outcome = try place.shell("unshare --mount bash script")
+        #expect(outcome.output == "can't be trusted\ncan't be trusted\nsha512-\nsha512-\nsha512-\n", "\(outcome)")
     }
 
     /// A private authority, and a registry that wants to know who we are: both from the directories that Docker's users have.

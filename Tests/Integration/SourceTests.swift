@@ -29,8 +29,11 @@ struct SourceTests {
     @Test func theSameImageFromEverywhere() throws {
         let place = try Place()
         let engine = try Engine(try Place())
-        let registry = try RegistryServer(try Place())
-        let image = try place.archive("mkdir bin etc; cp $BUSYBOX bin/large; echo a >etc/a; ln etc/a etc/b", "mkdir etc; touch etc/.wh.a; seq 1000 >etc/n")
+        let registry = try RegistryServer(try Place(), options: "compatibility: {schema1: {enabled: true}}\n")
+        let fixture = try FixtureRegistry(try Place())
+        let image = fixture.archive
+        try FileManager.default.copyItem(atPath: image, toPath: place.path + "/made.docker")
+        try registry.push(image, as: "made:old", "--format=v2s1")
         try registry.push(image, as: "made:latest", "--format=v2s2")
         try registry.push(image, as: "made:oci", "--format=oci")
         let outcome = try place.shell(
@@ -45,14 +48,14 @@ struct SourceTests {
                 for source in made.docker docker-archive:made.docker docker-archive:made.docker:made:latest saved.docker old.docker made.docker.gz made.docker.xz \\
                     made.docker.zst layout ./layout/ oci:layout oci:layout:latest oci-archive:layout.tar layout.tar oci-archive:layout.tar:latest ./bare.tar \\
                     oci:zstd:one docker-daemon:made docker-daemon:made:latest docker-daemon:$(docker images -q --no-trunc made) \\
-                    docker://\(registry.address)/made \(registry.address)/made:oci; do
+                    docker://\(registry.address)/made \(registry.address)/made:oci \(registry.address)/made:old \(fixture.oldAddress)/old/image; do
                     echo "$(rootfs $source) $source"
                 done
                 echo "$(cat made.docker | rootfs -) pipe"; echo "$(rootfs - <made.docker.gz) input"; echo "$(rootfs --image two oci:zstd) --image"
                 """)
         #expect(outcome.errors == "")
         let lines = outcome.output.split(separator: "\n").map { $0.split(separator: " ") }
-        #expect(lines.count == 25)
+        #expect(lines.count == 27)
         #expect(Set(lines.map { $0[0] }).count == 1, "\(outcome.output)")
     }
 
@@ -183,14 +186,16 @@ struct SourceTests {
                 tar -C x -cf circle.docker .; say circle.docker; rm x/$id/layer.tar; ln -s ../../../etc/passwd x/$id/layer.tar; tar -C x -cf escape.docker .; say escape.docker
                 skopeo copy -q docker-archive:made.docker oci:cut; rm cut/blobs/sha256/$(jq -r '.manifests[0].digest' cut/index.json | cut -d: -f2); say cut
                 skopeo copy -q docker-archive:made.docker oci:bad; echo >>bad/blobs/sha256/$(jq -r '.manifests[0].digest' bad/index.json | cut -d: -f2); say bad
-                skopeo copy -q docker-archive:made.docker oci:link; f=link/index.json; mv $f index.json; ln -s $PWD/index.json $f; say link; ls *.aci 2>/dev/null
+                skopeo copy -q docker-archive:made.docker oci:link; f=link/index.json; mv $f index.json; ln -s $PWD/index.json $f; say link
+                say none.docker; : >nothing; say nothing; say --platform=linux/s390x made.docker; say --platform=linux/s390x oci:two:a; say ftp://host/file; ls *.aci 2>/dev/null
                 """)
         let expected = [
             "empty is a directory without index.json", "two holds 2 images: a, b", "two has no image c", "made.docker has no image other", "names no image",
             "can't open directory none", "names no image", "can't reach the Docker engine at unix:///none/docker.sock", "DOCKER_HOST is \"ssh://host\"",
             "standard input",
             "standard input", "circle", "layer.tar, which its manifest names", "cut has no blobs/sha256/", "has the digest sha256:",
-            "link is a directory without index.json",
+            "link is a directory without index.json", "can't open none.docker", "nothing can't be read as an image archive: it is empty",
+            "made.docker has no image for linux/s390x", "oci:two:a has no image for linux/s390x", "\"ftp://\" can't stand before it",
         ]
         let lines = outcome.output.split(separator: "\n").map(String.init)
         #expect(lines.count == expected.count, "\(outcome)")

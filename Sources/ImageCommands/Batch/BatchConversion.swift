@@ -79,6 +79,7 @@ final class BatchConversion: Sendable {
             return skip(&record, known)
         }
         let image = try source.image()
+        try options.source.check(image, called: item.reference)
         record.seconds.manifest = monotonicSeconds() - start
         record.manifestDigest = image.manifestDigest?.description
         record.imageID = image.id

@@ -45,7 +45,7 @@ struct ImageFetcher {
         case .stored(let prefix): return try store.open(store.resolve(prefix))
         case .web(let url):
             if policy != .update, let found = try store.resolve(url: url) { return try store.open(found.id) }
-            try checkPolicy(text)
+            try checkPolicy(Self.shown(url))
             return try download(url, signature: nil, name: nil)
         case .appc(let name): return try discover(name)
         case .either(let reference, let name):
@@ -129,7 +129,7 @@ struct ImageFetcher {
             }
             guard answer.status == 200 else {
                 try download.remove()
-                throw FetchError.badStatus(url, answer.status)
+                throw FetchError.badStatus(Self.shown(url), answer.status)
             }
             defer { try? download.remove() }
             var proof: OpenFile?
@@ -139,15 +139,19 @@ struct ImageFetcher {
                 } else if answer.signatureStatus == 200 {
                     proof = signatureFile
                 } else {
-                    throw TrustError.noSignature(image: url, place: signature ?? Self.signature(of: url))
+                    throw TrustError.noSignature(image: Self.shown(url), place: Self.shown(signature ?? Self.signature(of: url)))
                 }
             }
-            return try convert(.file(path: url, image: nil), url, opened: download.data(), proof: proof, remote: remote, name: name)
+            let shown = Self.shown(url)
+            return try convert(.file(path: shown, image: nil), shown, opened: download.data(), proof: proof, remote: remote, name: name)
         }
     }
 
     /// Nothing that is kept uncompressed may be larger, and so no download either.
     private static let limit = 1 << 40
+
+    /// What messages call it: in a query there may be a signature or a token.
+    private static func shown(_ url: String) -> String { String(url.prefix { $0 != "?" && $0 != "#" }) }
 
     /// `X.aci?Q` has its signature at `X.aci.asc?Q`.
     static func signature(of url: String) -> String {
@@ -277,6 +281,7 @@ private struct NotThere: Error { static let status: Int32 = 3 }
 /// What was fetched isn't what was asked for, or nothing was.
 enum FetchError: DiagnosedError {
     case notDiscovered(AppName)
+    case noKeyDiscovered(String)
     case badStatus(String, Int)
     case otherName(expected: String, actual: String)
     case otherLabel(image: String, label: String, expected: String, actual: String?)
@@ -289,6 +294,8 @@ enum FetchError: DiagnosedError {
             Diagnosis(
                 "discovery of \(name) finds no image: no page of \(name.name.split(separator: "/")[0]) says where it is",
                 hint: "check the name; --insecure-options=http also asks by plain HTTP, and docker://\(name.name) is a registry's")
+        case .noKeyDiscovered(let name):
+            Diagnosis("discovery of \(name) finds no key: no page of \(name.split(separator: "/")[0]) says where one is", hint: "name the key: a file or a URL")
         case .badStatus(let url, let status): Diagnosis("\(url): the server answers \(status)", hint: "check the address, or try again later")
         case .otherName(let expected, let actual):
             Diagnosis("asked for \(expected), but \(actual) came", hint: "tell whoever runs the server: nothing was kept")

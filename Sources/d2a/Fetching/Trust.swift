@@ -32,7 +32,7 @@ struct TrustKeys: ParsableCommand {
         var places = keys
         if places.isEmpty, let prefix {
             places = try Helper.discover(.init(name: prefix), options).keys
-            guard !places.isEmpty else { throw FetchError.notDiscovered(.init(name: prefix)) }
+            guard !places.isEmpty else { throw FetchError.noKeyDiscovered(prefix) }
         }
         for place in places { try KeyReview(options: options, store: store, skip: skipFingerprintReview).trust(place, prefix: prefix, discovered: false) }
     }

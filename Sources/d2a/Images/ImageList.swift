@@ -47,13 +47,15 @@ extension Image {
         }
 
         func validate() throws {
-            _ = try parsed(fields, Field.self)
-            _ = try parsed(sort, Sort.self)
+            _ = try parsed("--fields", fields, Field.self)
+            _ = try parsed("--sort", sort, Sort.self)
         }
 
-        private func parsed<T: RawRepresentable>(_ text: String, _ type: T.Type) throws -> [T] where T.RawValue == String {
+        private func parsed<T: RawRepresentable & CaseIterable>(_ option: String, _ text: String, _ type: T.Type) throws -> [T] where T.RawValue == String {
             try text.split(separator: ",").map { word in
-                guard let value = T(rawValue: String(word)) else { throw ValidationError("\"\(word)\" is no field") }
+                guard let value = T(rawValue: String(word)) else {
+                    throw ValidationError("\(option): \"\(word)\" is not one of \(T.allCases.map(\.rawValue).joined(separator: ", "))")
+                }
                 return value
             }
         }
@@ -62,7 +64,7 @@ extension Image {
             let store = try global.store()
             var trees: [String: Int] = [:]
             for tree in (try? store.trees()) ?? [] { if let top = tree.images.first { trees[top, default: 0] += tree.size } }
-            let keys = try parsed(sort, Sort.self)
+            let keys = try parsed("--sort", sort, Sort.self)
             func precedes(_ left: ImageRecord, _ right: ImageRecord) -> Bool {
                 for key in keys {
                     let (a, b): (String, String)
@@ -86,7 +88,7 @@ extension Image {
                 print(rows.isEmpty ? "null" : try CanonicalJSON.text(rows, pretty: format == .pretty))
                 return
             }
-            let columns = try parsed(fields, Field.self)
+            let columns = try parsed("--fields", fields, Field.self)
             var rows = records.map { record in
                 columns.map { field in
                     let size = record.size + (trees[record.id] ?? 0)
