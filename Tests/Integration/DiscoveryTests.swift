@@ -59,6 +59,7 @@ struct DiscoveryTests {
             d2a fetch example.com/app:1.0.0 2>&1 | cut -c1-7; grep -v discovery access.log
             publish example.com/app 2.0.0 other; d2a fetch appc:example.com/app:2.0.0 2>&1 | head -1 | sed 's/: [0-9A-F]*$//'
             publish example.com/app 3.0.0 maker; echo more >rootfs/file; tar -czf www/images/example.com/app-3.0.0-linux-$arch.aci manifest rootfs; d2a fetch example.com/app:3.0.0 2>&1 | head -1
+            publish example.com/app 6.0.0 maker; head -c 5000 /dev/urandom >www/images/example.com/app-6.0.0-linux-$arch.aci; d2a fetch example.com/app:6.0.0 2>&1 | head -1
             publish example.com/app 4.0.0 maker; mv www/images/example.com/app-4.0.0-linux-$arch.aci www/images/example.com/app-5.0.0-linux-$arch.aci
             mv www/images/example.com/app-4.0.0-linux-$arch.aci.asc www/images/example.com/app-5.0.0-linux-$arch.aci.asc; d2a fetch example.com/app:5.0.0 2>&1 | head -1
             mv www/images/example.com/app-1.0.0-linux-$arch.aci.asc elsewhere; d2a run ./images.aci --signature=elsewhere 2>&1 | head -1
@@ -80,6 +81,7 @@ struct DiscoveryTests {
                 sha512-
                 /images/example.com/app-1.0.0-linux-amd64.aci 304
                 d2a: example.com/app is signed by a key that isn't trusted for it
+                d2a: example.com/app is not what was signed: the signature doesn't fit
                 d2a: example.com/app is not what was signed: the signature doesn't fit
                 d2a: example.com/app: asked for the label version=5.0.0, but version=4.0.0 came
                 d2a: can't open ./images.aci: No such file or directory

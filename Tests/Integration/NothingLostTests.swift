@@ -44,7 +44,8 @@ struct NothingLostTests {
         let kills = ProcessInfo.processInfo.environment["D2A_KILLS"].flatMap { Int($0) } ?? 210
         let outcome = try place.shell(
             Self.functions + """
-                case \(kind) in
+                # In memory, where nothing waits for a disk: what the kernel was given outlives a process wherever it is.
+                mkdir store; mount -t tmpfs -o size=200m tmpfs store; case \(kind) in
                 web) serve ;;
                 import) for n in 0 1 2; do cp $BUSYBOX $n.docker; expected=$(d2a fetch $n.docker); d2a image rm $expected >/dev/null 2>&1; done ;;
                 esac
@@ -170,7 +171,7 @@ struct NothingLostTests {
                         0 | 1) [ "$(d2a fetch $n.aci | cut -c1-7)" = sha512- ] || echo "fetch" ;;
                         2 | 3) [ "$(d2a run $PWD/$n.aci)" = $n ] || echo "run" ;;
                         4) d2a image list --no-legend | cut -f1 | sort | uniq -d | grep . && echo "twice" ;;
-                        5) if [ $((RANDOM % 2)) = 0 ]; then d2a image rm example.com/$n >/dev/null 2>&1; else d2a image gc --grace-period=0s >/dev/null || echo "gc"; fi ;;
+                        5) if [ $((RANDOM % 2)) = 0 ]; then d2a image rm example.com/$n >/dev/null 2>&1; else d2a image gc --grace-period=0s >/dev/null && d2a gc --grace-period=0s >/dev/null || echo "gc"; fi ;;
                         esac 2>>errors
                     done >>wrong) &
                 done

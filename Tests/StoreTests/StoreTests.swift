@@ -100,6 +100,30 @@ import Testing
         #expect(hints.count == 7)
     }
 
+    /// However many images there are, only those are read that may be meant.
+    @Test func oneOfManyIsFoundWithoutReadingTheRest() throws {
+        let fixture = try Fixture()
+        let (store, records) = (fixture.store, try fixture.store.root.make("cas/image"))
+        let (one, two) = (try fixture.add("ab12", name: "localhost/x"), try fixture.add("cd34"))
+        try store.note(RemoteCopy(url: "https://x/a", downloadTime: 1, verified: true), of: one)
+        // As many as a large machine has, none of which can be read.
+        for number in 0..<10_000 {
+            let digits = String(number, radix: 16)
+            let file = try records.file("sha512-ff" + String(repeating: "0", count: 126 - digits.count) + digits + ".json", O_WRONLY | O_CREAT)
+            try file.write("{")
+        }
+        #expect(throws: StoreError.self) { try store.images() }
+        #expect(try store.resolve(name: "a/ab12", labels: []) == one)
+        #expect(try store.resolve(ImageReference("localhost/x")) == one && store.resolve(url: "https://x/a")?.id == one)
+        #expect(try store.resolve(ImageIDPrefix("sha512-cd")!) == two && store.resolve(ImageIDPrefix("sha256-cd34")!) == two)
+        #expect(try store.open(one).record.id == one.description)
+        try store.note(RemoteCopy(url: "https://x/a", downloadTime: 2, verified: true), of: two)
+        #expect(try store.resolve(url: "https://x/a")?.id == two)
+        try fixture.add("ef56")
+        try store.remove(one)
+        #expect(try store.resolve(name: "a/ab12", labels: []) == nil)
+    }
+
     @Test func aTreeIsMadeOnceAndWhole() throws {
         struct Broken: Error {}
         let fixture = try Fixture()
