@@ -144,9 +144,10 @@ struct VerifyHelper: ParsableCommand {
         if let spans, let tree {
             let spans = spans.split(separator: ",").compactMap { Int($0) }
             let images = spans.enumerated().map { (OpenFile(descriptor: Int32(3 + $0), path: "the image"), $1) }
+            let owners = FileOwners.current()
             try Renderer.confine(to: Directory(descriptor: Int32(3 + spans.count), path: "the store"))
             try Sandbox(reading: [Directory.open("/")], capabilities: [CAP_DAC_READ_SEARCH]).enter()
-            return try TreeVerifier.verify(images, tree: tree)
+            return try TreeVerifier.verify(images, tree: tree, owners: owners)
         }
         try becomeNobody()
         try Sandbox().enter()
@@ -220,10 +221,11 @@ struct RenderHelper: ParsableCommand {
     func run() throws {
         let spans = spans.split(separator: ",").compactMap { Int($0) }
         let count = Int32(spans.count)
+        let owners = FileOwners.current()
         try Renderer.confine(to: Directory(descriptor: 3 + count, path: "the store"))
         try Sandbox(
             writing: [Directory.open("/")], capabilities: [CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP]
         ).enter()
-        try Renderer.render((0..<count).map { (OpenFile(descriptor: 3 + $0, path: "the image"), spans[Int($0)]) }, whole: whole)
+        try Renderer.render((0..<count).map { (OpenFile(descriptor: 3 + $0, path: "the image"), spans[Int($0)]) }, whole: whole, owners: owners)
     }
 }

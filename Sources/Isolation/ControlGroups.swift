@@ -51,9 +51,10 @@ public struct ControlGroupLayout: Sendable, Equatable {
     }
 
     /// This machine's.
-    public static func current() -> Self {
+    /// - Parameter isRoot: whether this is root of the machine.
+    public static func current(isRoot: Bool) -> Self {
         func text(_ path: String) -> String { (try? OpenFile.open(path).readAll(limit: 4 << 20)).map { String(decoding: $0, as: UTF8.self) } ?? "" }
-        return Self(mounts: text("/proc/self/mountinfo"), groups: text("/proc/self/cgroup"), isRoot: geteuid() == 0) { text($0 + "/cgroup.controllers") }
+        return Self(mounts: text("/proc/self/mountinfo"), groups: text("/proc/self/cgroup"), isRoot: isRoot) { text($0 + "/cgroup.controllers") }
     }
 
     /// Where a group lies in the file system, of whose hierarchy a part may be mounted.
@@ -106,7 +107,7 @@ public struct PodControlGroups {
             guard wanted.contains(controller) || controller == "devices" && devices != nil, let parent = layout.version1[controller] else { continue }
             let group = "\(parent)/\(name)"
             guard make(group) else {
-                if wanted.contains(controller) { report(controller) }
+                if wanted.contains(controller) { report(controller, of: "the pod") }
                 continue
             }
             if controller == "devices" { try allow(devices ?? [], in: group) } else { try apply(limits, controller, version: 1, in: group) }
@@ -114,9 +115,13 @@ public struct PodControlGroups {
         }
         let rest = wanted.filter { layout.version1[$0] == nil }
         guard !rest.isEmpty || appsHaveLimits && layout.version1["memory"] == nil else { return }
-        guard let group = makeVersion2() else { return rest.forEach { report($0) } }
+        guard let group = makeVersion2() else { return rest.forEach { report($0, of: "the pod") } }
         for controller in rest {
-            if layout.version2Controllers.contains(controller) { try apply(limits, controller, version: 2, in: group) } else { report(controller) }
+            if layout.version2Controllers.contains(controller) {
+                try apply(limits, controller, version: 2, in: group)
+            } else {
+                report(controller, of: "the pod")
+            }
         }
         // Processes may be in leaves only: process 1 gets one of its own, beside the apps'.
         let leaf = group + "/init"
@@ -131,7 +136,7 @@ public struct PodControlGroups {
             if let parent = layout.version1[controller] {
                 let (pod, group) = ("\(parent)/\(name)", "\(parent)/\(name)/app-\(app)")
                 guard directories.contains(pod) || make(pod), make(group) else {
-                    report(controller)
+                    report(controller, of: "the app \(app)")
                     continue
                 }
                 try apply(limits, controller, version: 1, in: group)
@@ -140,14 +145,14 @@ public struct PodControlGroups {
                 let group = "\(pod)/app-\(app)"
                 if !directories.contains(group) {
                     guard make(group) else {
-                        report(controller)
+                        report(controller, of: "the app \(app)")
                         continue
                     }
                     joined.append(try entrance(of: group, version: 2))
                 }
                 try apply(limits, controller, version: 2, in: group)
             } else {
-                report(controller)
+                report(controller, of: "the app \(app)")
             }
         }
         return joined
@@ -165,7 +170,7 @@ public struct PodControlGroups {
         }
         var possible = limits
         for controller in Self.controllers(limits) where layout.version1[controller] == nil && !layout.version2Controllers.contains(controller) {
-            report(controller)
+            report(controller, of: "the app \(app)")
             if controller == "memory" { possible.memory = nil } else { (possible.processors, possible.shares) = (nil, nil) }
         }
         return ("\(pod)/app-\(app)", possible)
@@ -191,7 +196,11 @@ public struct PodControlGroups {
         (limits.memory != nil ? ["memory"] : []) + (limits.processors != nil || limits.shares != nil ? ["cpu"] : [])
     }
 
-    private mutating func report(_ controller: String) { unenforced.append(controller == "cpu" ? "resource/cpu" : "resource/memory") }
+    private mutating func report(_ controller: String, of whom: String) {
+        let parent = layout.version1[controller] ?? (layout.version2Controllers.contains(controller) ? layout.version2 : nil)
+        let reason = parent.map { "no control group can be made in \($0)" } ?? "there is no controller \(controller)"
+        unenforced.append("\(controller == "cpu" ? "resource/cpu" : "resource/memory") of \(whom) (\(reason))")
+    }
 
     private mutating func make(_ directory: String) -> Bool {
         guard (try? note(directory)) != nil, mkdir(directory, 0o755) == 0 else { return false }

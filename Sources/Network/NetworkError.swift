@@ -8,6 +8,8 @@ public enum NetworkError: DiagnosedError, Equatable {
     case badConfiguration(file: String, reason: String)
     case noPlugin(String, network: String)
     case pluginFailed(String, network: String, reason: String)
+    /// Who isn't root can make no network.
+    case needsRoot
     case namespace(what: String, path: String, code: Int32)
     /// A port of the command line that no app has.
     case noPort(String)
@@ -30,6 +32,10 @@ public enum NetworkError: DiagnosedError, Equatable {
                 "the plugin \(plugin) of the network \(network) isn't there",
                 hint: "install containernetworking-plugins, or set CNI_PATH; --net=host and --net=none need none")
         case .pluginFailed(let plugin, let network, let reason): Diagnosis("the plugin \(plugin) can't make the network \(network): \(reason)")
+        case .needsRoot:
+            Diagnosis(
+                "only root can give a pod a network of its own, or lead ports to it",
+                hint: "run it with sudo, or without --port and with --net=host or --net=none")
         case .namespace(let what, let path, let code): Diagnosis("can't \(what) the network namespace \(path): \(errorText(code))")
         case .noPort(let name): Diagnosis("port name \"\(name)\" could not be found in any apps", hint: "ports of Docker images are called 80-tcp")
         case .ambiguousPort(let name): Diagnosis("several apps have a port \"\(name)\"")

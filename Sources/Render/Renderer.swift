@@ -12,6 +12,8 @@ public enum RenderError: DiagnosedError, Equatable {
     case entry(name: String, reason: String)
     case noRootfs
     case notConfined(code: Int32)
+    /// A file belongs to somebody who isn't in this user namespace.
+    case noOwner(name: String, user: Int64, group: Int64)
 
     public var diagnosis: Diagnosis {
         switch self {
@@ -19,6 +21,10 @@ public enum RenderError: DiagnosedError, Equatable {
         case .entry(let name, let reason):
             Diagnosis("can't unpack \(name): \(reason)", hint: "see whether the disk is full and whether the image is one that you trust")
         case .noRootfs: Diagnosis("the image has no rootfs", hint: "remove it with d2a image rm and fetch it again")
+        case .noOwner(let name, let user, let group):
+            Diagnosis(
+                "\(name) belongs to user \(user) and group \(group) of the image, more than you have",
+                hint: "give yourself more of them in /etc/subuid and /etc/subgid")
         case .notConfined(let code): Diagnosis("can't enter the directory to unpack in: \(errorText(code))", hint: "unpacking an image to run it needs root")
         }
     }
@@ -37,10 +43,11 @@ public final class Renderer {
     /// - Parameter images: the image, and then those below it, which it depends on; with each how many, it first, are it and those it
     ///   depends on.
     /// - Parameter whole: shows all that is in a single image, whatever its whitelist says.
+    /// - Parameter owners: who can own files. Where no devices can be made, those of the images are left out.
     /// - Throws: ``RenderError``, `ManifestError`, `ACIError`.
-    public static func render(_ images: [(file: OpenFile, span: Int)], whole: Bool = false) throws {
+    public static func render(_ images: [(file: OpenFile, span: Int)], whole: Bool = false, owners: FileOwners) throws {
         let chain = ImageChain(images)
-        let renderer = Renderer()
+        let renderer = Renderer(owners)
         do {
             if try whole || chain.isPlain() {
                 let reader = try TarReader(chain.open(0, checked: true))
@@ -83,8 +90,10 @@ public final class Renderer {
 
     private let disk: OpaquePointer
     private let header: OpaquePointer
+    private let owners: FileOwners
 
-    private init() {
+    private init(_ owners: FileOwners) {
+        self.owners = owners
         guard let disk = archive_write_disk_new(), let header = archive_entry_new() else { fatalError("libarchive: out of memory") }
         (self.disk, self.header) = (disk, header)
         let options =
@@ -101,8 +110,12 @@ public final class Renderer {
 
     /// Parents are made as the layout says, before their entries: none is made on the way with a wrong owner.
     private func write(_ entry: TarEntry, _ reader: (any MemberReader)?) throws {
-        fill(entry)
+        if !owners.makeDevices, entry.kind == .characterDevice || entry.kind == .blockDevice { return }
         let name = String(decoding: entry.path, as: UTF8.self)
+        guard let owner = owners.owner(entry.uid, entry.gid) else { throw RenderError.noOwner(name: name, user: entry.uid, group: entry.gid) }
+        fill(entry)
+        archive_entry_set_uid(header, owner.user)
+        archive_entry_set_gid(header, owner.group)
         guard acceptable(archive_write_header(disk, header)) else { throw RenderError.entry(name: name, reason: message) }
         if entry.size > 0 {
             try reader?.data {
@@ -126,8 +139,6 @@ public final class Renderer {
             }
         archive_entry_set_filetype(header, UInt32(type))
         archive_entry_set_perm(header, mode_t(entry.mode))
-        archive_entry_set_uid(header, entry.uid)
-        archive_entry_set_gid(header, entry.gid)
         archive_entry_set_mtime(header, Int(entry.mtime), Int(entry.mtimeNanoseconds))
         archive_entry_set_size(header, entry.size)
         if entry.kind == .hardLink { Self.withText(entry.linkTarget) { archive_entry_copy_hardlink(header, $0) } }

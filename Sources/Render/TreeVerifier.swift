@@ -29,14 +29,16 @@ public final class TreeVerifier {
     private var seen: Set<[UInt8]> = []
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
 
-    private init() {}
+    private let owners: FileOwners
+
+    private init(_ owners: FileOwners) { self.owners = owners }
     deinit { buffer.deallocate() }
 
     /// Looks at `rootfs` in the working directory.
     /// - Parameter images: as ``Renderer/render(_:)`` takes them.
     /// - Throws: ``ChangedTree``, and errors of reading the images.
-    public static func verify(_ images: [(file: OpenFile, span: Int)], tree: String) throws {
-        let verifier = TreeVerifier()
+    public static func verify(_ images: [(file: OpenFile, span: Int)], tree: String, owners: FileOwners) throws {
+        let verifier = TreeVerifier(owners)
         var squasher = Squasher(ImageChain(images))
         try squasher.plan()
         try squasher.write { entry, reader, _ in try verifier.compare(ACIWriter.member(entry), reader) }
@@ -48,6 +50,7 @@ public final class TreeVerifier {
 
     private func compare(_ entry: TarEntry, _ reader: (any MemberReader)?) throws {
         let path = entry.path.last == UInt8(ascii: "/") ? entry.path.dropLast() : entry.path
+        if !owners.makeDevices, entry.kind == .characterDevice || entry.kind == .blockDevice { return }
         seen.insert(path)
         var status = stat()
         guard (path + [0]).withUnsafeBytes({ lstat($0.baseAddress!.assumingMemoryBound(to: CChar.self), &status) }) == 0 else {
@@ -76,7 +79,7 @@ public final class TreeVerifier {
             return
         }
         if entry.kind != .symbolicLink, status.st_mode & 0o7777 != mode_t(entry.mode) { note(path, "has another mode") }
-        if Int64(status.st_uid) != entry.uid || Int64(status.st_gid) != entry.gid { note(path, "has another owner") }
+        if owners.owner(entry.uid, entry.gid).map({ $0 != (Int64(status.st_uid), Int64(status.st_gid)) }) ?? true { note(path, "has another owner") }
         if entry.kind != .directory, Int64(status.st_mtim.tv_sec) != entry.mtime || Int32(status.st_mtim.tv_nsec) != entry.mtimeNanoseconds {
             note(path, "has another time")
         }

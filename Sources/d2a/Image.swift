@@ -42,6 +42,7 @@ struct Image: ParsableCommand {
 
         func run() throws {
             let store = try global.store()
+            try store.enterTrees()
             var count = 0
             for image in images {
                 do {

@@ -1,5 +1,6 @@
 import AppC
 import Files
+import Stage1
 import Store
 
 extension ImageStore {
@@ -8,6 +9,12 @@ extension ImageStore {
     func tree(of image: StoredImage) throws -> RenderedTree {
         let chain = try chain(of: image)
         return try tree(chain.map(\.image.id)) { try Helper.render(chain, into: $0) }
+    }
+
+    /// Where there are trees, becomes who may read and remove them: for anyone but root they hold files of users that exist in a namespace
+    /// only. To be called before there are other threads.
+    func enterTrees() throws {
+        if let trees = try? root.directory("cas/tree"), try !trees.names().isEmpty { try UserNamespace.enter() }
     }
 
     /// Fills an empty directory with a copy of an image's `rootfs`.

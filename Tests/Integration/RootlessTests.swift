@@ -88,4 +88,89 @@ final class RootlessTests {
         #expect(outcome.output == "0\n\(uuid)\nCapBnd:\t00000000a80425fb\n\(uuid)\n\"\(uuid)\"\n9\n\"\(uuid)\"\n", "\(outcome)")
         try expectNothingLeft()
     }
+
+    /// With subordinate users and alone.
+    private func withoutSubordinates() throws { try place.shell("sed -i '/^\(name):/d' /etc/subuid /etc/subgid") }
+
+    @Test func limitsWithoutAGroupAreTold() throws {
+        let told = try shell("d2a run --rm ../busybox.docker --memory=24Mi --cpu=500m -- echo done")
+        #expect(told.status == 0 && told.output == "done\n", "\(told)")
+        for name in ["resource/memory of the app busybox (", "resource/cpu of the app busybox (", "systemd-run --user"] {
+            #expect(told.errors.contains(name), "\(told.errors)")
+        }
+        let refused = try shell("d2a run --rm --strict ../busybox.docker --memory=24Mi -- echo done")
+        #expect(refused.status == 254 && refused.output == "" && refused.errors.contains("resource/memory of the app busybox ("), "\(refused)")
+        try expectNothingLeft()
+    }
+
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/sys/fs/cgroup/memory/memory.limit_in_bytes"), "needs cgroup version 1"))
+    func limitsInAGroupOfOnesOwn() throws {
+        let group = "/sys/fs/cgroup/memory/\(name)"
+        defer { _ = try? Lab.run("rmdir", [group]) }
+        let made = try place.shell("mkdir \(group) && chown -R \(name) \(group)")
+        try #require(made.status == 0, "\(made.errors)")
+        let outcome = try place.shell(
+            """
+            echo $$ >\(group)/cgroup.procs; cd home; setpriv --reuid=\(name) --regid=\(name) --clear-groups env -i HOME=$PWD XDG_RUNTIME_DIR=$PWD \
+            PATH=\(place.path)/bin:/usr/bin:/bin d2a run --rm --strict ../busybox.docker --memory=24Mi -- \
+            sh -c 'grep -c d2a-.*/app-busybox /proc/self/cgroup; head -c 100000000 /dev/zero | tail -c 90000000 | wc -c'
+            """)
+        #expect(!outcome.output.contains("90000000") && !outcome.errors.contains("enforced"), "\(outcome)")
+        #expect(try Lab.run("find", [group, "-mindepth", "1", "-type", "d"]).output == "")
+        try expectNothingLeft()
+    }
+
+    @Test func networksAreRoots() throws {
+        for options in ["--net=default", "--net=all", "--port=80-tcp:18081"] {
+            let image = try place.archive("mkdir bin; cp $(command -v busybox) bin/sh", config: #"{"Cmd":["/bin/sh"],"ExposedPorts":{"80/tcp":{}}}"#)
+            try place.shell("chmod 644 \(image)")
+            let refused = try shell("d2a run --rm \(options) \(image) -- sh -c :")
+            #expect(refused.status == 254 && refused.errors.contains("only root can give a pod a network of its own"), "\(refused)")
+            #expect(refused.errors.contains("--net=none"))
+        }
+        try expectNothingLeft()
+    }
+
+    @Test(arguments: [true, false]) func treesOfOtherUsersGo(_ hasSubordinates: Bool) throws {
+        if !hasSubordinates { try withoutSubordinates() }
+        let image = try place.archive(
+            "mkdir -p bin closed/deep; cp $(command -v busybox) bin/sh; mknod null c 1 3; echo secret >closed/deep/file; chown -R 1000:1000 closed; chmod -R go-rwx closed"
+        )
+        try place.shell("chmod 644 \(image)")
+        for command in ["image rm $(cat id)", "image gc --grace-period=0s"] {
+            let outcome = try shell(
+                """
+                d2a fetch \(image) >id && d2a run --rm $(cat id) -- sh -c "read x </closed/deep/file; echo \\$x"; d2a image verify >/dev/null; echo $?
+                d2a \(command) >/dev/null; ls -A .local/share/d2a/cas/tree .local/share/d2a/cas/image
+                """)
+            #expect(outcome.output == "secret\n0\n.local/share/d2a/cas/image:\n\n.local/share/d2a/cas/tree:\n", "\(outcome)")
+        }
+        try expectNothingLeft()
+    }
+
+    @Test func ownersThatOneDoesntHave() throws {
+        let image = try place.archive("mkdir bin; cp $(command -v busybox) bin/sh; touch far; chown 70000:70000 far")
+        try place.shell("chmod 644 \(image)")
+        let refused = try shell("d2a run --rm \(image) -- sh -c :")
+        #expect(refused.status == 254 && refused.errors.contains("belongs to user 70000") && refused.errors.contains("/etc/subuid"), "\(refused)")
+        try expectNothingLeft()
+    }
+
+    @Test(arguments: [true, false]) func volumes(_ hasSubordinates: Bool) throws {
+        if !hasSubordinates { try withoutSubordinates() }
+        let owner = hasSubordinates ? "uid=5,gid=6" : "uid=0,gid=0"
+        let outcome = try shell(
+            """
+            mkdir -p ro rw; echo given >ro/file; echo one >single
+            d2a run --rm --volume=e,kind=empty,mode=1770,\(owner) --volume=r,kind=host,source=$PWD/ro,readOnly=true --volume=w,kind=host,source=$PWD/rw \\
+            --volume=s,kind=host,source=$PWD/single ../busybox.docker --mount=volume=e,target=/e --mount=volume=r,target=/made/here --mount=volume=w,target=/w \\
+            --mount=volume=s,target=/s -- sh -c "stat -c %u:%g:%a /e; touch /e/x; cat /made/here/file /s; touch /made/here/y 2>/dev/null || echo closed; \
+            echo back >/w/z; stat -c %u /w/z; ls /data"
+            stat -c %U rw/z; cat rw/z
+            """)
+        let lines = outcome.output.split(separator: "\n").map(String.init)
+        let expected = [hasSubordinates ? "5:6:1770" : "0:0:1770", "given", "one", "closed", "0", name, "back"]
+        #expect(lines.filter { expected.contains($0) } == expected, "\(outcome)")
+        try expectNothingLeft()
+    }
 }

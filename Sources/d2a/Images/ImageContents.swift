@@ -108,6 +108,7 @@ extension Image {
 
         func run() throws {
             let store = try global.store()
+            try store.enterTrees()
             var failed = false
             let ids = try images.isEmpty ? store.images().compactMap { ImageID($0.id) } : images.map { try store.find($0) }
             for id in ids {
@@ -165,7 +166,9 @@ extension Image {
         func run() throws {
             // Whoever waits no time at all wants all of it gone, also what was used this second.
             let grace = try seconds()
-            let garbage = try global.store().collectGarbage(unusedSince: grace == 0 ? Int.max : time(nil) - grace)
+            let store = try global.store()
+            try store.enterTrees()
+            let garbage = try store.collectGarbage(unusedSince: grace == 0 ? Int.max : time(nil) - grace)
             for tree in garbage.trees { complain("gc: removed treestore \"\(tree)\"\n") }
             for id in garbage.images { print("successfully removed aci for image: \"\(id)\"") }
             if !garbage.images.isEmpty { complain("gc: \(garbage.images.count) image(s) successfully removed\n") }

@@ -38,12 +38,15 @@ struct PodSurroundings {
         let ports = try ForwardedPort.all(manifest.ports ?? [], of: apps)
         devices = Self.devices(of: manifest)
         let list = try pod.directory.file("cgroups", O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
-        groups = PodControlGroups(.current(), uuid: pod.uuid) { try list.write($0 + "\n") }
+        groups = PodControlGroups(.current(isRoot: !UserNamespace.isCurrent), uuid: pod.uuid) { try list.write($0 + "\n") }
         switch choice {
         case .host, .none: networks = nil
         default:
-            networks = try .make(
-                choice, ports: ports, bandwidth: PodNetworks.limitsBandwidth ? Self.bandwidth(isolation, isolations) : nil, uuid: pod.uuid, pod: pod.directory)
+            do {
+                networks = try .make(
+                    choice, ports: ports, bandwidth: PodNetworks.limitsBandwidth ? Self.bandwidth(isolation, isolations) : nil, uuid: pod.uuid,
+                    pod: pod.directory)
+            } catch NetworkError.namespace(_, _, let code) where [EACCES, EPERM].contains(code) && UserNamespace.isCurrent { throw NetworkError.needsRoot }
         }
         do {
             // Who shares the host's devices is not to be held to its own, and other runtimes make the rules themselves.
@@ -91,6 +94,9 @@ struct PodSurroundings {
         var all = unenforced + isolation.unenforced.map { "\($0) of the pod" } + groups.unenforced + unlimited()
         if choice == .host { all += isolation.sysctl.filter { $0.key.hasPrefix("net.") }.map { "os/unix/sysctl \($0.key) of the pod, on the host's network" } }
         if all.isEmpty { return }
+        if UserNamespace.isCurrent, !groups.unenforced.isEmpty {
+            complain("d2a: limits take a control group that is yours: systemd-run --user --scope -p Delegate=yes d2a run …, or run it with sudo\n")
+        }
         if options.strict { throw IsolationError.unenforced(all) }
         for name in all { complain("d2a: warning: the isolator \(printable(name)) is not enforced\n") }
     }
