@@ -44,7 +44,6 @@ struct Plan {
         var namespaces = ["mnt"]
         if settings.stage1 != .chroot { namespaces.append("uts") }
         if settings.stage1 != .chroot, !settings.hostIPC { namespaces.append("ipc") }
-        if settings.stage1 == .builtin, !settings.cgroups.isEmpty { namespaces.append("cgroup") }
         switch settings.network {
         case .host: break
         case .none: namespaces.append("net")
@@ -89,6 +88,8 @@ struct Plan {
     ) throws {
         let (app, limits) = (process.app, process.limits)
         for group in limits.cgroups { step("cgroup", number(of: group)) }
+        // What it sees of control groups begins at its own.
+        if settings.stage1 == .builtin, !settings.cgroups.isEmpty || !limits.cgroups.isEmpty { step("cgroup-namespace") }
         if let score = limits.oomScoreAdjust { step("oom-score-adj", String(score)) }
 
         if let users = settings.users { step("users", number(of: users.namespace), String(users.first)) }

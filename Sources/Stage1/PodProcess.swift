@@ -42,7 +42,7 @@ public struct PodSettings: Sendable {
     /// What the apps see as these files; the image's own where nil.
     public var hosts: String?
     public var resolver: String?
-    /// The files by which process 1 joins the pod's own groups, and so a view of control groups that begins there.
+    /// The files by which process 1 joins the pod's own groups.
     public var cgroups: [any DescriptorOwner] = []
     /// Kernel parameters of the pod's own namespaces, by key: `kernel.shmmax`.
     public var parameters: [(key: String, value: String)] = []

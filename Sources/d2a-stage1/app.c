@@ -235,6 +235,8 @@ static void set_oom_score(const char *score) {
 static bool app_step(const char *step, struct plan *plan, struct app *app) {
     if (strcmp(step, "cgroup") == 0) {
         join_cgroup((int)plan_number(plan));
+    } else if (strcmp(step, "cgroup-namespace") == 0) {
+        if (unshare(CLONE_NEWCGROUP) != 0) fail("can't make a namespace of control groups");
     } else if (strcmp(step, "oom-score-adj") == 0) {
         set_oom_score(plan_need(plan));
     } else if (strcmp(step, "exec") == 0) {

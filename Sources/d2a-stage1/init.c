@@ -50,7 +50,7 @@ static void namespaces(char **names) {
     static const struct {
         const char *name;
         int flag;
-    } known[] = {{"mnt", CLONE_NEWNS}, {"uts", CLONE_NEWUTS}, {"ipc", CLONE_NEWIPC}, {"net", CLONE_NEWNET}, {"cgroup", CLONE_NEWCGROUP}};
+    } known[] = {{"mnt", CLONE_NEWNS}, {"uts", CLONE_NEWUTS}, {"ipc", CLONE_NEWIPC}, {"net", CLONE_NEWNET}};
     int flags = 0;
     for (; *names != NULL; names++)
         for (size_t index = 0; index < sizeof known / sizeof known[0]; index++)
