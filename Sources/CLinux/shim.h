@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 /* This process dies when the thread that started it ends. */
+/* Gets a signal when the thread that started this process ends. */
+static inline int system_signal_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 static inline int system_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }
 
 static inline int system_dies_with_parent(void) {

@@ -109,7 +109,7 @@ public struct HTMLReport {
             content.append(differences(part, report, prefix))
             if part.omitted > 0 { content.append(.element("p", [("class", "soft")], "… and \(part.omitted) more.")) }
             let explained = part.counts.keys.sorted().compactMap(RuleTable.rule).filter { !$0.id.hasPrefix("file-") }
-            if !explained.isEmpty { content.append(reasons(explained, part, prefix)) }
+            if !explained.isEmpty { content.append(reasons(explained, part, report, prefix)) }
         }
         for matrix in part.matrices { content += [.element("h3", [], matrix.title), table(matrix, part, prefix)] }
         for chart in part.charts {
@@ -141,9 +141,10 @@ public struct HTMLReport {
         return Table("\(prefix)\(part.name.rawValue)-differences", columns, rows).markup
     }
 
-    private static func reasons(_ rules: [Rule], _ part: Part, _ prefix: String) -> Markup {
+    private static func reasons(_ rules: [Rule], _ part: Part, _ report: Report, _ prefix: String) -> Markup {
         let columns: [Table.Column] = [
-            .init("rule", style: "mono"), .init("what differs"), .init("Docker", style: "left"), .init("d2a", style: "right"), .init("times", style: "number"),
+            .init("rule", style: "mono"), .init("what differs"), .init(report.left.title, style: "left"), .init("d2a", style: "right"),
+            .init("times", style: "number"),
         ]
         let rows = rules.map { Table.Row([$0.id, $0.title, $0.docker, $0.rocket, "\(part.counts[$0.id] ?? 0)"]) }
         return .join([.element("h3", [], "Why"), Table("\(prefix)\(part.name.rawValue)-reasons", columns, rows).markup])

@@ -12,6 +12,8 @@ public struct Rule: Sendable, Hashable {
     public var title: String
     /// What Docker, or the left side, does.
     public var docker: String
+    /// Who does that.
+    public var engine: String { id.hasPrefix("podman-") ? "podman" : "Docker" }
     /// What d2a, with rocket's rules, or the right side, does.
     public var rocket: String
     /// Whether software inside or people outside can tell the difference.

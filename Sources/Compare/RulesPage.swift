@@ -11,10 +11,10 @@ public enum RulesPage {
 
 
             """
-        for (part, heading) in [(PartName.manifest, "Manifest"), (.filesystem, "File system"), (.process, "Process")] {
-            let rules = RuleTable.all.filter { $0.part == part && !$0.id.hasPrefix("file-") }
-            guard !rules.isEmpty else { continue }
-            text += "## \(heading)\n\n| rule | what differs | Docker | d2a | matters |\n|---|---|---|---|---|\n"
+        let sections = [(PartName.manifest, "Manifest", "Docker"), (.filesystem, "File system", "Docker"), (.process, "Process", "Docker")]
+        for (part, heading, engine) in sections + [(.process, "Process, where podman isn't as Docker", "podman")] {
+            let rules = RuleTable.all.filter { $0.part == part && $0.engine == engine && !$0.id.hasPrefix("file-") }
+            text += "## \(heading)\n\n| rule | what differs | \(engine) | d2a | matters |\n|---|---|---|---|---|\n"
             for rule in rules { text += "| `\(rule.id)` | \(rule.title) | \(rule.docker) | \(rule.rocket) | \(rule.matters ? "yes" : "no") |\n" }
             text += "\n"
         }

@@ -86,7 +86,7 @@ public struct TextReport {
     }
 
     private func explanation(_ rule: Rule) -> [String] {
-        wrapped("\(rule.title) [\(rule.id)]: Docker \(rule.docker); d2a \(rule.rocket)").map { "  " + paint($0, .dim) }
+        wrapped("\(rule.title) [\(rule.id)]: \(rule.engine) \(rule.docker); d2a \(rule.rocket)").map { "  " + paint($0, .dim) }
     }
 
     private func lines(of difference: Difference) -> [String] {

@@ -106,6 +106,17 @@ public struct EngineClient: Sendable {
     /// Takes a name from an image; without another name the image goes with it.
     public func removeImage(_ name: String) throws { _ = try answer(request(.delete, "/images/\(name)?noprune=1", .none), about: name) }
 
+    private struct TaggedImage: Decodable {
+        var tags: [String]?
+        private enum CodingKeys: String, CodingKey { case tags = "RepoTags" }
+    }
+
+    /// All tags of a name that it has, `NAME:TAG`.
+    public func tags(of name: String) throws -> [String] {
+        let query = "%7B%22reference%22%3A%5B%22\(name.replacing("/", with: "%2F"))%22%5D%7D"
+        return try get([TaggedImage].self, "/images/json?filters=\(query)", about: "its images").flatMap { $0.tags ?? [] }.filter { $0.hasPrefix(name + ":") }
+    }
+
     // MARK: Containers
 
     /// What `POST /containers/create` takes, as far as it is set here.
@@ -150,6 +161,7 @@ public struct EngineClient: Sendable {
         public var entrypoint: [String]?
         public var command: [String]?
         public var terminal = false
+        public var labels: [String: String] = [:]
         public var host = Host()
 
         public init(image: String) { self.image = image }
@@ -159,6 +171,7 @@ public struct EngineClient: Sendable {
             case entrypoint = "Entrypoint"
             case command = "Cmd"
             case terminal = "Tty"
+            case labels = "Labels"
             case host = "HostConfig"
         }
     }
@@ -182,15 +195,33 @@ public struct EngineClient: Sendable {
                 case finishedAt = "FinishedAt"
             }
         }
+        public struct Settings: Sendable, Decodable {
+            var entrypoint: [String]?
+            var command: [String]?
+
+            private enum CodingKeys: String, CodingKey {
+                case entrypoint = "Entrypoint"
+                case command = "Cmd"
+            }
+        }
         public var id: String
         public var path: String
-        public var arguments: [String]
+        var arguments: [String]
+        var settings: Settings
         public var state: State
+
+        /// The program, and what it is told.
+        public var words: [String] {
+            // podman says a single word twice.
+            let isSingle = (settings.entrypoint ?? []) + (settings.command ?? []) == [path]
+            return [path] + (isSingle ? [] : arguments)
+        }
 
         private enum CodingKeys: String, CodingKey {
             case id = "Id"
             case path = "Path"
             case arguments = "Args"
+            case settings = "Config"
             case state = "State"
         }
     }
@@ -200,6 +231,22 @@ public struct EngineClient: Sendable {
         let bytes = try answer(
             request(.post, "/containers/create", .bytes(CanonicalJSON.encode(container)), type: "application/json"), about: container.image)
         return try CanonicalJSON.decode(ImageAnswer.self, from: bytes).id
+    }
+
+    private struct LabelledContainer: Decodable {
+        var id: String
+        var labels: [String: String]?
+        private enum CodingKeys: String, CodingKey {
+            case id = "Id"
+            case labels = "Labels"
+        }
+    }
+
+    /// All containers that have a label, whether they run or not: their IDs, with what it says.
+    /// - Parameter label: letters, digits and dashes.
+    public func containers(labelled label: String) throws -> [(id: String, value: String)] {
+        try get([LabelledContainer].self, "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22\(label)%22%5D%7D", about: "its containers")
+            .compactMap { container in container.labels?[label].map { (container.id, $0) } }
     }
 
     public func inspect(_ id: String) throws -> Container { try get(Container.self, "/containers/\(id)/json", about: Self.short(id)) }

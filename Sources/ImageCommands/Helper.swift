@@ -49,7 +49,7 @@ public struct ImageHelper: ParsableCommand {
             CaptureHelper.self,
             EngineVersionHelper.self,
             EngineLoadHelper.self,
-            EngineForgetHelper.self,
+            EngineForgetHelper.self, EngineLeftoversHelper.self,
             EngineRunHelper.self,
         ])
 

@@ -25,11 +25,13 @@ struct CaptureHelper: ParsableCommand {
     }
 }
 
-/// What the Docker engine is asked for. It is spoken to as whoever called d2a, since nobody else may.
-enum EngineHelper {
-    static func enter() throws -> EngineClient {
+/// Which engine is asked. It is spoken to as whoever called d2a, since nobody else may.
+struct EngineOptions: ParsableArguments {
+    @Option(help: "Where the engine is; $DOCKER_HOST where it isn't said.") var at: String?
+
+    func enter() throws -> EngineClient {
         system_no_new_privileges()
-        let address = try EngineAddress()
+        let address = try EngineAddress(at: at)
         try Sandbox(network: true).enter()
         return EngineClient(address)
     }
@@ -39,47 +41,78 @@ enum EngineHelper {
 struct EngineVersionHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "engine-version")
 
+    @OptionGroup var engine: EngineOptions
     @Option(help: "End so, and say nothing, where there is none.") var missing: Int32?
 
     func run() throws {
-        let client = try EngineHelper.enter()
+        let client = try engine.enter()
         do {
             try OpenFile(descriptor: 3, path: "d2a").write(CanonicalJSON.text(client.version().version))
         } catch EngineError.unreachable where missing != nil { throw ExitCode(missing!) }
     }
 }
 
-/// Gives the engine an image that it hasn't. Descriptors: 3 the report, true where it hadn't; 4 the archive.
+/// Gives the engine an image that it hasn't. Descriptors: 3 the report (``EngineLoad``); 4 the archive.
 struct EngineLoadHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "engine-load")
 
+    @OptionGroup var engine: EngineOptions
     @Argument(help: "What the image is called in the archive.") var name: String
     @Option(help: "What Docker calls it: the digest of its configuration.") var id: String
 
     func run() throws {
-        let client = try EngineHelper.enter()
-        let isNew = try client.image(id) == nil
-        if isNew { try client.load(OpenFile(descriptor: 4, path: "the archive")) }
-        try OpenFile(descriptor: 3, path: "d2a").write(CanonicalJSON.text(isNew))
+        let client = try engine.enter()
+        var load = EngineLoad(isNew: try client.image(id) == nil)
+        if load.isNew {
+            do { try client.load(OpenFile(descriptor: 4, path: "the archive")) } catch EngineError.refused(_, _, let reason) { load.refusal = reason }
+        }
+        try OpenFile(descriptor: 3, path: "d2a").write(CanonicalJSON.text(load))
     }
 }
 
-/// Takes a name from an image of the engine's.
+/// What comparisons that were killed may have left in the engine, by the marks of those who made it (``EngineLeftover``). Descriptor 3: the report.
+struct EngineLeftoversHelper: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "engine-leftovers")
+
+    @OptionGroup var engine: EngineOptions
+
+    func run() throws {
+        let client = try engine.enter()
+        var found: [EngineLeftover] = []
+        // Nobody has to be there, and who doesn't say what there is isn't asked again.
+        if let containers = try? client.containers(labelled: EngineLeftover.label) {
+            found += containers.map { EngineLeftover(container: $0.id, mark: $0.value) }
+        }
+        if let tags = try? client.tags(of: EngineLeftover.imageName) {
+            found += tags.map { EngineLeftover(image: $0, mark: String($0.dropFirst(EngineLeftover.imageName.utf8.count + 1))) }
+        }
+        try OpenFile(descriptor: 3, path: "d2a").write(CanonicalJSON.text(found))
+    }
+}
+
+/// Takes a name from an image of the engine's, or a container away.
 struct EngineForgetHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "engine-forget")
 
+    @OptionGroup var engine: EngineOptions
+    @Flag var container = false
     @Argument var name: String
 
-    func run() throws { try EngineHelper.enter().removeImage(name) }
+    func run() throws {
+        let client = try engine.enter()
+        if container { try client.remove(name) } else { try client.removeImage(name) }
+    }
 }
 
 /// Runs an image, or the probe in its place, in a container that goes afterwards. Descriptors: 3 the report, 4 what to run.
 struct EngineRunHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "engine-run")
 
+    @OptionGroup var engine: EngineOptions
+
     func run() throws {
         let run = try CanonicalJSON.decode(EngineRun.self, from: OpenFile(descriptor: 4, path: "d2a").readAll(limit: 16 << 20))
-        let container = EngineContainer(client: try EngineHelper.enter(), run: run)
+        let container = EngineContainer(client: try engine.enter(), run: run)
         let record: RunRecord
         do { record = try container.record() } catch EngineError.refused(_, _, let reason) { record = .refused(reason) }
         try OpenFile(descriptor: 3, path: "d2a").write(CanonicalJSON.text(record))
@@ -98,13 +131,14 @@ private struct EngineContainer {
         var request = EngineClient.ContainerRequest(image: run.image)
         if !run.arguments.isEmpty { request.command = run.arguments }
         (request.terminal, request.host.readOnlyRoot) = (conditions.terminal, conditions.readOnlyRoot)
+        request.labels = [EngineLeftover.label: run.mark]
         var id = try client.create(request)
         defer { try? client.remove(id) }
         if let probe = run.probe {
             // What the image's program would be told is the engine's to say.
             let image = try client.inspect(id)
             try client.remove(id)
-            (request.entrypoint, request.command) = ([RunConditions.probePath], [image.path] + image.arguments)
+            (request.entrypoint, request.command) = ([RunConditions.probePath], image.words)
             request.host.mounts = [.init(source: probe, target: RunConditions.probePath)]
             id = try client.create(request)
         }

@@ -9,6 +9,7 @@ import Files
 import Glibc
 import Hashing
 import Image
+import Observation
 import Sandbox
 
 /// Tells what an image is before it is converted, and hands it on to programs that are not ours, for comparisons. Descriptors: 3 the
@@ -36,7 +37,7 @@ struct OriginalHelper: ParsableCommand {
         if facts { original.facts = try LayerFactsReader.read(source) }
         try OpenFile(descriptor: 4, path: "d2a").write(CanonicalJSON.text(original))
         if archive {
-            try ForeignImage(source).writeArchive(FileSink(OpenFile(descriptor: 3, path: "an archive")), name: name ?? "d2a-compare:latest")
+            try ForeignImage(source).writeArchive(FileSink(OpenFile(descriptor: 3, path: "an archive")), name: name ?? "\(EngineLeftover.imageName):latest")
         }
         if layout { try ForeignImage(source).writeLayout(opened.scratch.make("layout"), name: "latest") }
     }
@@ -133,6 +134,7 @@ struct EngineExportHelper: ParsableCommand {
 
     @Option(help: "Where the engine is; $DOCKER_HOST where it isn't said.") var at: String?
     @Option(help: "What the image is called in the archive.") var name: String
+    @Option(help: "Whose the container is.") var mark: String
 
     func run() throws {
         let output = OpenFile(descriptor: 3, path: "an archive")
@@ -156,6 +158,7 @@ struct EngineExportHelper: ParsableCommand {
             var request = EngineClient.ContainerRequest(image: name)
             // Any: an image need not have one, and it isn't run.
             request.command = ["/d2a"]
+            request.labels = [EngineLeftover.label: mark]
             let container = try engine.create(request)
             defer { try? engine.remove(container) }
             try engine.export(container, into: output)

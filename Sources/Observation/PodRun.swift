@@ -33,6 +33,7 @@ public struct PodRun: Sendable {
     public func run(_ arguments: [String], probe: (path: String, arguments: [String])?, _ conditions: RunConditions) throws -> RunRecord {
         var words = [
             "run", "--dir=\(directory)", "--rm", "--net=none", "--status-fd=3", "--uuid-file-save=/proc/self/fd/4", "--stop-timeout=\(conditions.grace)",
+            "--end-with-parent",
         ]
         if conditions.terminal { words.append("--interactive") }
         if let probe { words.append("--volume=d2a-probe,kind=host,source=\(probe.path),readOnly=true") }

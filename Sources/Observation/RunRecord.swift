@@ -53,10 +53,36 @@ public struct EngineRun: Sendable, Codable {
     /// The path of d2a-probe, as the engine's machine has it, where that is to run in place of the image's program.
     public var probe: String?
     public var conditions: RunConditions
+    /// Whose the container is (``EngineLeftover``).
+    public var mark: String
 
-    public init(image: String, arguments: [String], probe: String?, conditions: RunConditions) {
-        (self.image, self.arguments, self.probe, self.conditions) = (image, arguments, probe, conditions)
+    public init(image: String, arguments: [String], probe: String?, conditions: RunConditions, mark: String) {
+        (self.image, self.arguments, self.probe, self.conditions, self.mark) = (image, arguments, probe, conditions, mark)
     }
+}
+
+/// Whether an engine has taken an image.
+public struct EngineLoad: Sendable, Codable {
+    /// Whether it hadn't the image.
+    public var isNew: Bool
+    /// Why it hasn't taken it.
+    public var refusal: String?
+
+    public init(isNew: Bool) { self.isNew = isNew }
+}
+
+/// What a comparison has put into an engine, and takes away again unless it is killed.
+public struct EngineLeftover: Sendable, Hashable, Codable {
+    /// Containers have it, with the mark.
+    public static let label = "d2a-compare"
+    /// Images have it, with a tag that begins with the mark. Whoever knows registries by names looks for it nowhere else.
+    public static let imageName = "localhost/d2a-compare"
+
+    public var container: String?
+    public var image: String?
+    public var mark: String
+
+    public init(container: String? = nil, image: String? = nil, mark: String) { (self.container, self.image, self.mark) = (container, image, mark) }
 }
 
 /// The same on both sides.

@@ -116,12 +116,12 @@ struct ObservationTests {
         }
         let archive = try place.archive("mkdir bin; cp $BUSYBOX bin/b; cp /usr/bin/busybox bin/busybox; ln -s busybox bin/sh", config: #"{"Cmd":["/bin/sh"]}"#)
         let id = "sha256:" + (try place.shell("tar -xOf \(archive) manifest.json | jq -r .[0].Config | cut -c1-64")).output.trimmingCharacters(in: .newlines)
-        #expect(try helper("engine-load --id \(id) made:latest", "4<\(archive)") == "true")
-        #expect(try helper("engine-load --id \(id) made:latest", "4</dev/null") == "false")
+        #expect(try helper("engine-load --id \(id) made:latest", "4<\(archive)") == #"{"isNew":true}"#)
+        #expect(try helper("engine-load --id \(id) made:latest", "4</dev/null") == #"{"isNew":false}"#)
         #expect(try helper("engine-version").contains("."))
 
         func run(_ script: [String], probe: Bool = false, image: String = "made:latest", _ conditions: RunConditions = .init()) throws -> RunRecord {
-            let request = EngineRun(image: image, arguments: script, probe: probe ? Self.probe : nil, conditions: conditions)
+            let request = EngineRun(image: image, arguments: script, probe: probe ? Self.probe : nil, conditions: conditions, mark: "test")
             try CanonicalJSON.text(request).write(toFile: place.path + "/request", atomically: true, encoding: .utf8)
             return try CanonicalJSON.decode(RunRecord.self, from: Array(helper("engine-run", "4<request").utf8))
         }

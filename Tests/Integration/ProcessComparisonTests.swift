@@ -39,8 +39,10 @@ struct ProcessComparisonTests {
         }
     }
 
+    static let layer = "mkdir bin; cp /usr/bin/busybox bin/busybox; for n in sh id cat pwd stat sleep touch grep echo; do ln -s busybox bin/$n; done\n"
+
     /// What the two sides have different whatever the image is.
-    private static let always: Set<String> = [
+    static let always: Set<String> = [
         "env-app-name environment AC_APP_NAME", "env-container environment container", "env-hostname environment HOSTNAME", "env-shell environment SHELL",
         "env-user environment USER", "env-user environment LOGNAME", "cgroup-path control groups ",
         "process-number process number", "host-name host name ", "etc-hostname files /etc/hostname", "etc-hosts files /etc/hosts",
@@ -50,7 +52,7 @@ struct ProcessComparisonTests {
     ]
 
     /// What depends on the kernel and its control groups, and on what the caller has.
-    private static func isOfTheMachine(_ difference: String) -> Bool {
+    static func isOfTheMachine(_ difference: String) -> Bool {
         ["cgroup-namespace", "cgroup-files", "mount-cgroup", "kernel-path-hidden", "device-core", "limit-inherited", "oom-score-inherited", "security-label"]
             .contains { difference.hasPrefix($0 + " ") }
     }
@@ -138,9 +140,7 @@ struct ProcessComparisonTests {
 
     @Test(arguments: subjects) func onlyWhatRulesExplainDiffers(_ subject: Subject) throws {
         let place = try Place()
-        let layer =
-            "mkdir bin; cp /usr/bin/busybox bin/busybox; for n in sh id cat pwd stat sleep touch grep echo; do ln -s busybox bin/$n; done\n\(subject.layer)"
-        let archive = try place.archive(layer, config: subject.config.replacingOccurrences(of: "'", with: "\\u0027"))
+        let archive = try place.archive(Self.layer + subject.layer, config: subject.config.replacingOccurrences(of: "'", with: "\\u0027"))
         for runner in subject.runners {
             let outcome = try place.shell(
                 """

@@ -40,9 +40,10 @@ public enum ProcessComparison {
             let cells = [left, right].map { ProcessFacts.namespace(kind, $0, scene) ?? "-" }
             return Matrix.Row(kind, cells, differs: cells[0] != cells[1])
         }
+        let engine = scene.runner == .podman ? "podman" : "Docker"
         return [
-            Matrix(id: "capabilities", title: "Capabilities", columns: ["capability", "Docker", "d2a"], rows: capabilities),
-            Matrix(id: "namespaces", title: "Namespaces", columns: ["namespace", "Docker", "d2a"], rows: namespaces),
+            Matrix(id: "capabilities", title: "Capabilities", columns: ["capability", engine, "d2a"], rows: capabilities),
+            Matrix(id: "namespaces", title: "Namespaces", columns: ["namespace", engine, "d2a"], rows: namespaces),
         ]
     }
 }

@@ -23,7 +23,7 @@ extension RuleTable {
     static let process: [Rule] = processRules.map(\.rule) + [unexpectedProcess]
 
     /// The first that explains a difference is its reason.
-    static let processRules: [ProcessRule] = words + identity + isolation + files + endings
+    static let processRules: [ProcessRule] = podmanRules + words + identity + isolation + files + endings
 
     static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -311,7 +311,7 @@ struct ControlGroupPaths {
                 // Controllers that are mounted nowhere have no group.
                 if path == "/" { return runner != .docker }
                 var last = path.split(separator: "/").last.map(String.init) ?? ""
-                for prefix in ["docker-", "crun-", "runc-"] where last.hasPrefix(prefix) { last.removeFirst(prefix.count) }
+                for prefix in ["docker-", "libpod-", "crun-", "runc-"] where last.hasPrefix(prefix) { last.removeFirst(prefix.count) }
                 if last.hasSuffix(".scope") { last.removeLast(6) }
                 return last.utf8.count == 64 && last.utf8.allSatisfy(isHexDigit) && last.hasPrefix(hostName.text)
             }

@@ -15,8 +15,8 @@ public struct ProcessSide: Sendable {
 
 /// Who runs containers on Docker's side.
 public enum ContainerRunner: String, Sendable, CaseIterable {
-    /// The engine itself.
-    case docker
+    /// The engine itself, or podman in its place.
+    case docker, podman
     /// An OCI runtime, with the container that Docker documents.
     case runc, crun
 }

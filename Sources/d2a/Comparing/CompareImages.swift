@@ -38,6 +38,7 @@ struct CompareImages: ParsableCommand {
     func run() throws {
         if rules { return print(RulesPage.markdown, terminator: "") }
         let store = try global.store()
+        ComparedEngine(with)?.sweep()
         if let all { return try report.reports(try Self.list(all)) { try compare($0, store) } }
         try report.report { try compare(image!, store) }
     }

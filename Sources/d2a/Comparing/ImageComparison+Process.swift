@@ -43,7 +43,9 @@ extension ImageComparison {
         defer { withExtendedLifetime(tree) {} }
         let signals = HeldSignals()
         defer { withExtendedLifetime(signals) {} }
-        guard let container = try container(settings, tree.directory) else {
+        let found: ObservedContainer?
+        do { found = try container(settings, tree.directory) } catch let refused as Refused { return problem(refused.reason) }
+        guard let container = found else {
             return problem(counterpart == .auto ? "no engine answers, and neither runc nor crun is there" : "\(counterpart.rawValue) isn't there")
         }
         defer { container.forget() }
@@ -84,16 +86,18 @@ extension ImageComparison {
         return records.update { $0.compactMap { $0 } }
     }
 
+    /// The engine doesn't take the image.
+    private struct Refused: Error { var reason: String }
+
     /// Whoever there is, of those that were asked for.
     private func container(_ settings: DockerSettings, _ tree: Directory) throws -> ObservedContainer? {
-        if counterpart.isEngine, let version = try Helper.engineVersion(at: counterpart.address) {
-            let name = "d2a-compare:\(getpid())-" + String(UInt64.random(in: 0...UInt64.max), radix: 16)
+        if let engine, let version = try engine.version() {
+            let name = engine.newImageName()
             let archive = try work.directory.unnamedFile()
             _ = try Self.original(location, text, options, ["--archive", "--name=\(name)"], archive: archive, in: work.directory)
-            let isNew = try Helper.loadIntoEngine(archive, name, id: original.id, at: counterpart.address)
-            return .engine(
-                image: isNew ? name : original.id, isNew: isNew, title: "\(counterpart == .podman ? "podman" : "Docker") \(version)",
-                address: counterpart.address)
+            let load = try engine.load(archive, name, id: original.id)
+            if let refusal = load.refusal { throw Refused(reason: "\(engine.name) refuses the image: \(refusal)") }
+            return .engine(engine, image: load.isNew ? name : original.id, isNew: load.isNew, version: version)
         }
         for runtime in OCIRuntime.allCases where counterpart == .auto || counterpart.rawValue == runtime.rawValue {
             guard (try? programOnPath(runtime.rawValue)) != nil else { continue }
@@ -105,12 +109,12 @@ extension ImageComparison {
 
 /// Docker's side.
 private enum ObservedContainer: Sendable {
-    case engine(image: String, isNew: Bool, title: String, address: String?)
+    case engine(ComparedEngine, image: String, isNew: Bool, version: String)
     case runtime(OCIRuntime, DockerSettings, Directory, scratch: Directory)
 
     var title: String? {
         switch self {
-        case .engine(_, _, let title, _): title
+        case .engine(let engine, _, _, let version): "\(engine.name) \(version)"
         case .runtime(let runtime, _, _, _): "Docker's defaults under \(runtime.rawValue)"
         }
     }
@@ -124,7 +128,7 @@ private enum ObservedContainer: Sendable {
 
     var runner: ContainerRunner {
         switch self {
-        case .engine: .docker
+        case .engine(let engine, _, _, _): engine.name == "podman" ? .podman : .docker
         case .runtime(.runc, _, _, _): .runc
         case .runtime(.crun, _, _, _): .crun
         }
@@ -132,39 +136,14 @@ private enum ObservedContainer: Sendable {
 
     func run(_ arguments: [String], probe: String?, _ conditions: RunConditions) throws -> RunRecord {
         switch self {
-        case .engine(let image, _, _, let address):
-            let (report, request) = (try OpenFile.inMemory("report"), try OpenFile.inMemory("request"))
-            try request.write(CanonicalJSON.text(EngineRun(image: image, arguments: arguments, probe: probe, conditions: conditions)))
-            try request.seek(to: 0)
-            try Helper.run(["engine-run"] + (address.map { ["--at=\($0)"] } ?? []), descriptors: [report, request])
-            return try Helper.read(RunRecord.self, from: report)
+        case .engine(let engine, let image, _, _): return try engine.run(image, arguments, probe: probe, conditions)
         case .runtime(let runtime, let settings, let tree, let scratch):
             return try RuntimeContainer(runtime, settings: settings, tree: tree, scratch: scratch).run(arguments, probe: probe, conditions)
         }
     }
 
     func forget() {
-        guard case .engine(let image, true, _, let address) = self else { return }
-        _ = try? Helper.run(["engine-forget"] + (address.map { ["--at=\($0)"] } ?? []) + ["--", image], descriptors: [])
-    }
-}
-
-extension Helper {
-    /// nil where no engine answers.
-    fileprivate static func engineVersion(at address: String?) throws -> String? {
-        let report = try OpenFile.inMemory("report")
-        let missing: Int32 = 9
-        do { try run(["engine-version", "--missing=\(missing)"] + (address.map { ["--at=\($0)"] } ?? []), descriptors: [report]) } catch let status as ExitCode
-            where status.rawValue == missing
-        { return nil }
-        return try read(String.self, from: report)
-    }
-
-    /// - Returns: whether it hadn't the image.
-    fileprivate static func loadIntoEngine(_ archive: OpenFile, _ name: String, id: String, at address: String?) throws -> Bool {
-        let report = try OpenFile.inMemory("report")
-        try run(["engine-load", "--id=\(id)"] + (address.map { ["--at=\($0)"] } ?? []) + ["--", name], descriptors: [report, archive])
-        return try read(Bool.self, from: report)
+        if case .engine(let engine, let image, true, _) = self { engine.forget(image) }
     }
 }
 

@@ -14,6 +14,8 @@ final class ImageComparison {
     let store: ImageStore
     let work: Workspace
     let counterpart: Counterpart
+    /// nil where a runtime was asked for.
+    let engine: ComparedEngine?
     let text: String
     let location: ImageLocation
     let options: FetchOptions
@@ -25,6 +27,7 @@ final class ImageComparison {
     /// - Parameter text: a Docker image as its source has it.
     init(_ text: String, _ store: ImageStore, _ options: FetchOptions, _ counterpart: Counterpart) throws {
         (self.text, self.store, self.options, self.counterpart) = (text, store, options, counterpart)
+        engine = ComparedEngine(counterpart)
         work = try Workspace(store)
         switch try ImageArgument(text) {
         case .place(let location) where text != "-": self.location = location
@@ -65,9 +68,9 @@ final class ImageComparison {
         var part = Part(.filesystem, left: "", right: isRoot ? "the tree of a pod" : "the image")
         var explanation = TreeExplanation(workingDirectory: stored.manifest.app?.workingDirectory, begin: Int64(begin))
         var theirs: OpenFile?
-        if counterpart.isEngine {
-            let (listing, answer) = try engineTree()
-            if let version = answer.version { left.title = "\(counterpart == .podman ? "podman" : "Docker") \(version)" }
+        if let engine {
+            let (listing, answer) = try tree(of: engine)
+            if let version = answer.version { left.title = "\(engine.name) \(version)" }
             if let problem = answer.problem, counterpart != .auto || !answer.isUnreachable {
                 part.left = "the engine's export"
                 part.add(problem: problem)
@@ -120,16 +123,12 @@ final class ImageComparison {
     }
 
     /// - Returns: no listing where the engine has a problem.
-    private func engineTree() throws -> (OpenFile?, EngineReport) {
-        // A name that nobody else has; it goes again.
-        let name = "d2a-compare:\(getpid())-" + String(UInt64.random(in: 0...UInt64.max), radix: 16)
+    private func tree(of engine: ComparedEngine) throws -> (OpenFile?, EngineReport) {
+        let name = engine.newImageName()
         let archive = try work.directory.unnamedFile()
         _ = try Self.original(location, text, options, ["--archive", "--name=\(name)"], archive: archive, in: work.directory)
-        let (output, report) = (try work.directory.unnamedFile(), try work.directory.unnamedFile())
-        var words = ["engine-export", "--name=\(name)"]
-        if let address = counterpart.address { words.append("--at=\(address)") }
-        try Helper.run(words, descriptors: [output, report, archive])
-        let answer = try Helper.read(EngineReport.self, from: report)
+        let output = try work.directory.unnamedFile()
+        let answer = try engine.export(archive, name, into: output, in: work.directory)
         guard answer.problem == nil else { return (nil, answer) }
         return (try Helper.list(["--archive"], [output], "the engine's tree", in: work.directory), answer)
     }

@@ -194,6 +194,7 @@ struct RuntimeOptions: ParsableArguments {
         IPCMode?
     @Flag(help: "Give the app a terminal even where its output goes elsewhere.") var interactive = false
     @Flag(name: .customLong("rm"), help: "Remove the pod when it has ended.") var remove = false
+    @Flag(help: ArgumentHelp("End the pod when whoever started d2a has ended.", visibility: .hidden)) var endWithParent = false
     @Option(help: ArgumentHelp("Wait so long between TERM and KILL where the pod is to end.", valueName: "seconds")) var stopTimeout: Int = 10
 
     @Option(
@@ -210,7 +211,7 @@ struct RuntimeOptions: ParsableArguments {
 
     enum IPCMode: String, ExpressibleByArgument, CaseIterable { case auto, `private`, parent }
 
-    static let switches: Set<String> = ["interactive", "rm", "mds-register", "strict", "private-users"]
+    static let switches: Set<String> = ["interactive", "rm", "mds-register", "strict", "private-users", "end-with-parent"]
 }
 
 extension Stage1Kind: ExpressibleByArgument {}

@@ -1,5 +1,6 @@
 import AppC
 import ArgumentParser
+import CLinux
 import Diagnostics
 import Digest
 import Files
@@ -54,6 +55,7 @@ struct Run: ParsableCommand {
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
         let (podWords, apps) = try PodCommand.grammar.split(words)
         let (options, fetching) = try PodCommand.options(Options.self, podWords)
+        if options.runtime.endWithParent { system_signal_with_parent(SIGTERM) }
         let store = try options.global.store()
         let request = try PodRequest(options.pod, apps, fetching, store)
         try UserNamespace.enter()
