@@ -77,13 +77,15 @@ struct ArchiveHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "archive")
 
     @Option var compression: Compression = .gzip
+    @Option(help: "Who is root in the archive.") var first: UInt32 = 0
 
     func run() throws {
         let (tree, manifest) = (Directory(descriptor: 3, path: "the pod's root"), OpenFile(descriptor: 4, path: "the manifest"))
         try Renderer.confine(to: tree)
         try Sandbox(reading: [tree], capabilities: [CAP_DAC_READ_SEARCH]).enter()
         try TreeArchiver.archive(
-            tree, manifest: manifest.readAll(limit: 16 << 20), to: compression.sink(FileSink(OpenFile(descriptor: 5, path: "the output")), level: nil))
+            tree, manifest: manifest.readAll(limit: 16 << 20), first: first,
+            to: compression.sink(FileSink(OpenFile(descriptor: 5, path: "the output")), level: nil))
     }
 }
 

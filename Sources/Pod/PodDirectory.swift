@@ -7,6 +7,7 @@ import Glibc
 ///     pod                   the pod manifest; its time is the pod's
 ///     pid                   of the pod's process 1, as the host sees it; its time is when the pod started
 ///     users                 who its root is outside, where it has users of its own
+///     shifted               there where the pod's files belong to them on disk too
 ///     stage1                who runs it, where it isn't the built-in one
 ///     metadata              what the metadata service says of it
 ///     ready                 there once every app runs

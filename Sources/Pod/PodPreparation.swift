@@ -86,6 +86,27 @@ extension PodDirectory {
         return String(decoding: try directory.file("tree").readAll(limit: 4096), as: UTF8.self)
     }
 
+    /// Whether an app's root is a layer, and no copy.
+    public var hasLayers: Bool { ((try? manifest().apps) ?? []).contains { ((try? tree(of: $0.name)) ?? nil) != nil } }
+
+    /// Who the pod's root is outside, where it has users of its own.
+    public var firstUser: UInt32? { number("users").flatMap { UInt32(exactly: $0) } }
+
+    /// Notes who the pod's root is to be outside.
+    public func setFirstUser(_ first: UInt32) throws(FileError) { try directory.file("users", O_WRONLY | O_CREAT | O_TRUNC).write("\(first)\n") }
+
+    /// Whether the pod's files belong to its users on disk.
+    public var isShifted: Bool { directory.exists("shifted") }
+
+    /// Gives the pod's files to its users on disk, for where they can't be mounted so: roots, which are copies from then on, and empty volumes.
+    /// Nothing may have run yet.
+    public func shiftOwners(below count: UInt32, to first: UInt32, of data: Directory) throws {
+        try copyRoots(of: data)
+        for app in try manifest().apps ?? [] { try self.app(app.name).directory("rootfs").shiftOwners(below: count, to: first) }
+        try (try? directory.directory("volumes"))?.shiftOwners(below: count, to: first)
+        try directory.file("shifted", O_WRONLY | O_CREAT).write("")
+    }
+
     /// Replaces the layers of all apps by copies of their trees, for where no overlay can be mounted. Nothing may have run yet.
     public func copyRoots(of data: Directory) throws {
         for app in try manifest().apps ?? [] {

@@ -19,16 +19,20 @@ public final class TreeArchiver {
         var number: ino_t
     }
 
-    private init(_ writer: ACIWriter) { self.writer = writer }
+    /// Who is root in the archive.
+    private let first: UInt32
+
+    private init(_ writer: ACIWriter, _ first: UInt32) { (self.writer, self.first) = (writer, first) }
     deinit { buffer.deallocate() }
 
     /// - Parameters:
     ///   - tree: the rootfs, which nobody changes meanwhile.
     ///   - manifest: the image's, as it is to stand in the archive.
+    ///   - first: the user who is root in the archive, and those after it the others; of groups the same.
     /// - Throws: `FileError`, and errors of the sink.
-    public static func archive(_ tree: Directory, manifest: [UInt8], to sink: any ByteSink) throws {
+    public static func archive(_ tree: Directory, manifest: [UInt8], first: UInt32 = 0, to sink: any ByteSink) throws {
         let writer = try ACIWriter(sink, manifest: manifest)
-        let archiver = TreeArchiver(writer)
+        let archiver = TreeArchiver(writer, first)
         let here: [CChar] = [CChar(bitPattern: UInt8(ascii: ".")), 0]
         try writer.write(archiver.entry([], tree.status(entry: here), attributesOf: tree), nil)
         try archiver.contents(of: tree, [])
@@ -78,8 +82,9 @@ public final class TreeArchiver {
             case S_IFIFO: .fifo
             default: .file
             }
+        func inside(_ number: UInt32) -> Int64 { Int64(number < first ? number : number - first) }
         var entry = TarEntry(
-            path: path, kind: kind, mode: kind == .symbolicLink ? 0o777 : status.st_mode & 0o7777, uid: Int64(status.st_uid), gid: Int64(status.st_gid),
+            path: path, kind: kind, mode: kind == .symbolicLink ? 0o777 : status.st_mode & 0o7777, uid: inside(status.st_uid), gid: inside(status.st_gid),
             mtime: Int64(status.st_mtim.tv_sec), mtimeNanoseconds: Int32(status.st_mtim.tv_nsec), size: kind == .file ? Int64(status.st_size) : 0)
         if kind == .characterDevice || kind == .blockDevice {
             (entry.deviceMajor, entry.deviceMinor) = (system_major(UInt64(status.st_rdev)), system_minor(UInt64(status.st_rdev)))
@@ -97,7 +102,10 @@ public final class TreeArchiver {
             let size = (name + [0]).withUnsafeBytes {
                 fgetxattr(owner.descriptor, $0.baseAddress!.assumingMemoryBound(to: CChar.self), buffer.baseAddress!, buffer.count)
             }
-            return size < 0 ? nil : ExtendedAttribute(name: name, value: Array(buffer[..<size]))
+            if size < 0 { return nil }
+            // Those of a user namespace mean nothing elsewhere.
+            let value = Array(buffer[..<size])
+            return ExtendedAttribute(name: name, value: name.first == UInt8(ascii: "s") ? FileCapability(value)?.plain ?? value : value)
         }
     }
 }

@@ -92,7 +92,7 @@ struct Plan {
         if settings.stage1 == .builtin, !settings.cgroups.isEmpty || !limits.cgroups.isEmpty { step("cgroup-namespace") }
         if let score = limits.oomScoreAdjust { step("oom-score-adj", String(score)) }
 
-        if let users = settings.users { step("users", number(of: users.namespace), String(users.first)) }
+        if let users = settings.users { step("users", number(of: users.namespace), String(users.first), users.ownOnDisk ? "1" : "0") }
         switch process.root {
         case .overlay(let tree):
             // Mounted over the tree itself, in the app's own mount namespace.

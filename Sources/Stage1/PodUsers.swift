@@ -10,13 +10,15 @@ public struct PodUsers: Sendable {
 
     /// Who the pod's root is outside.
     public let first: UInt32
+    /// Whether the pod's files belong to them on disk too; else by how they are mounted.
+    public let ownOnDisk: Bool
     /// The user namespace.
     let namespace: OpenFile
 
     /// Makes a user namespace for users from `first` on.
     /// - Throws: `UserNamespaceError`, `SubprocessError`, `FileError`.
-    public init(first: UInt32) throws {
-        self.first = first
+    public init(first: UInt32, ownOnDisk: Bool) throws {
+        (self.first, self.ownOnDisk) = (first, ownOnDisk)
         var ends: [Int32] = [0, 0]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else { throw FileError("make", "a socket pair") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }

@@ -8,7 +8,7 @@ public enum Stage1Error: DiagnosedError, Equatable {
     case setup(what: String, code: Int32)
     /// Here no overlay can be mounted; a copied root works.
     case noOverlay(code: Int32)
-    /// Here files can't be shown as those of the pod's users.
+    /// Here files can't be shown as those of the pod's users; copies that belong to them work.
     case notShifted(what: String, code: Int32)
     /// The app's program can't be run.
     case notExecuted(program: String, code: Int32)
@@ -24,7 +24,7 @@ public enum Stage1Error: DiagnosedError, Equatable {
         case .notShifted(let what, let code):
             Diagnosis(
                 "\(what): \(errorText(code))",
-                hint: "the kernel or the file system can't (idmapped mounts, since Linux 5.12): run the pod without --private-users")
+                hint: "run the pod without --private-users")
         case .notExecuted(let program, let code):
             switch code {
             case ENOENT:

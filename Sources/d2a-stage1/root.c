@@ -23,6 +23,8 @@ static int root = -1;
 /* The user namespace whose users own the pod's files, as numbers that begin here; none where it is below 0. */
 static int users = -1;
 static uid_t first_user;
+/* Whether they own the pod's files by how those are mounted, and not on disk too. */
+static bool shifts_mounts;
 
 static int open_inside(int directory, const char *path, uint64_t flags, uint64_t resolve) {
     struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve};
@@ -72,8 +74,9 @@ static void make_directory(const char *path, mode_t mode) {
 }
 
 /* From here on what this process makes is the pod's, whose root has another number outside. All rights stay. */
-static void step_users(int namespace, uid_t first) {
+static void step_users(int namespace, uid_t first, bool on_disk) {
     users = namespace;
+    shifts_mounts = !on_disk;
     first_user = first;
     setfsgid(first);
     setfsuid(first);
@@ -103,7 +106,7 @@ static void step_root(const char *path, const char *tree, const char *places, co
         char options[4 * PATH_MAX], names[3][32];
         const char *paths[3] = {tree, places, layer};
         int trees[3] = {-1, -1, -1};
-        for (int index = 0; users >= 0 && index < 3; index++) {
+        for (int index = 0; shifts_mounts && index < 3; index++) {
             trees[index] = shifted(paths[index]);
             snprintf(names[index], sizeof names[index], "/proc/self/fd/%d", trees[index]);
             paths[index] = names[index];
@@ -111,7 +114,7 @@ static void step_root(const char *path, const char *tree, const char *places, co
         snprintf(options, sizeof options, "lowerdir=%s:%s,upperdir=%s/upper,workdir=%s/work%s", paths[0], paths[1], paths[2], paths[2], more);
         if (mount("overlay", path, "overlay", 0, options) != 0) fail_as("overlay", EXIT_SETUP, "can't mount an overlay for the pod");
         for (int index = 0; index < 3; index++) close(trees[index]);
-    } else if (users >= 0) {
+    } else if (shifts_mounts) {
         int target = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         mount_shifted(path, target);
         close(target);
@@ -204,7 +207,7 @@ static void step_bind(struct plan *plan) {
     bool is_pods = plan_number(plan) != 0;
     unsigned long flags = (unsigned long)plan_number(plan);
     int target = mount_point(source, path);
-    if (is_pods && users >= 0)
+    if (is_pods && shifts_mounts)
         mount_shifted(source, target);
     else if (mount_on(target, source, -1, NULL, MS_BIND | (recursive ? MS_REC : 0), NULL) != 0) fail("can't mount %s on %s", source, path);
     close(target);
@@ -307,7 +310,8 @@ bool root_step(const char *step, struct plan *plan) {
         step_root(path, tree, places, layer, plan_need(plan));
     } else if (strcmp(step, "users") == 0) {
         int namespace = (int)plan_number(plan);
-        step_users(namespace, (uid_t)plan_number(plan));
+        uid_t first = (uid_t)plan_number(plan);
+        step_users(namespace, first, plan_number(plan) != 0);
     } else if (strcmp(step, "mount") == 0) {
         step_mount(plan);
     } else if (strcmp(step, "bind") == 0) {

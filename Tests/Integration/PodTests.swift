@@ -53,6 +53,28 @@ struct PodTests {
         #expect(try place.run("d2a", "run", "--rm", id, "--", "sh", "-c", "echo $#", "sh", "a", "", "--", "b").output == "4\n")
     }
 
+    /// A volume in another's mount point, whichever is given first.
+    @Test(arguments: [[], ["--no-overlay"]] + ["runc", "crun"].filter { Lab.has($0) }.map { ["--stage1=\($0)"] }) func volumesInVolumes(_ options: [String])
+        throws
+    {
+        let mounts = ["--mount=volume=in,target=/a/b/c", "--mount=volume=out,target=/a", "--mount=volume=deep,target=/a/b/c/d"]
+        for order in [mounts, mounts.reversed()] {
+            let made = try place.shell("rm -rf in out; mkdir -p in out/b/c; echo in >in/file; echo out >out/file; echo hidden >out/b/c/hidden")
+            try #require(made.status == 0)
+            let outcome = try Lab.run(
+                "d2a",
+                ["run", "--rm"] + options + [
+                    "--volume=in,kind=host,source=\(place.path)/in", "--volume=out,kind=host,source=\(place.path)/out", "--volume=deep,kind=empty", id,
+                ] + order + [
+                    "--", "sh", "-c", "cat /a/file /a/b/c/file; ls /a/b/c; echo new >/a/b/c/d/x; touch /a/b/c/made; grep -c ' /a' /proc/self/mountinfo",
+                ],
+                environment: ["D2A_DIR": place.store])
+            #expect(outcome.output == "out\nin\nd\nfile\n3\n", "\(outcome)")
+            #expect(place.names("in") == ["d", "file", "made"] && place.names("in/d") == [] && place.names("out/b/c") == ["hidden"])
+        }
+        try place.expectNothingLeft()
+    }
+
     @Test func volumesOfTheHost() throws {
         try FileManager.default.createDirectory(atPath: place.path + "/host/sub", withIntermediateDirectories: true)
         try "hello".write(toFile: place.path + "/host/file", atomically: true, encoding: .utf8)

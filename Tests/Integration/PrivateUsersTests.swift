@@ -47,6 +47,53 @@ struct PrivateUsersTests {
         try place.expectNothingLeft()
     }
 
+    /// On file systems whose mounts can't show other owners, such as an overlay: its files are the pod's users' on disk.
+    @Test(arguments: ["run", "prepare"]) func withoutShiftedMounts(_ command: String) throws {
+        let image = try place.archive(
+            """
+            mkdir -p bin etc data dir; cp $(command -v busybox) bin/busybox; for p in sh stat id touch chown cat; do ln -s busybox bin/$p; done; cp bin/busybox bin/su
+            chown 1000:7 dir bin/su; chmod 6755 bin/su; ln bin/su bin/again; cp bin/busybox bin/capable; setcap cap_kill+ep bin/capable; echo app:x:1000:7::/: >etc/passwd
+            """, config: #"{"Cmd":["/bin/sh"],"Volumes":{"/data":{}}}"#)
+        let run =
+            command == "run"
+            ? "d2a run --private-users --uuid-file-save=uuid" : "uuid=$(d2a prepare --private-users $words); echo -n $uuid >uuid; words=$uuid; d2a run-prepared"
+        let outcome = try place.shell(
+            """
+            mkdir low up work over && mount -t overlay overlay -o lowerdir=low,upperdir=up,workdir=work over || exit 9; export D2A_DIR=$PWD/over/store
+            mkdir -p $D2A_DIR; id=$(d2a fetch \(image)); words="--volume=e,kind=empty,uid=5,gid=6 $id --mount=volume=e,target=/e --user=0 --exec=/bin/sh -- /e/../script"
+            words="--volume=s,kind=host,source=$PWD/script $words"; words=${words/--user/--mount=volume=s,target=/script --user}
+            cat >script <<'END'
+            id -u; stat -c '%u:%g %a %n' / /dir /bin/su /bin/again /e /data /dev/null; touch /own; chown 1000:7 /own; stat -c %u:%g /own
+            read a b c </proc/self/uid_map; [ $b -gt 500000 ] && echo shifted; touch /data/mine /e/mine && echo writable
+            END
+            chmod 755 script; \(run) $words; echo $?; uuid=$(cat uuid); first=$(cat $D2A_DIR/pods/run/$uuid/users)
+            [ $(stat -c %u $D2A_DIR/pods/run/$uuid/apps/made/rootfs/own) = $((first + 1000)) ] && echo theirs
+            getcap -n $D2A_DIR/pods/run/$uuid/apps/made/rootfs/bin/capable | grep -c "cap_kill=ep \\[rootid=$first\\]"
+            d2a export $uuid out.aci && tar -tvf out.aci | grep -E 'rootfs/(own|dir/|bin/again)$' | tr -s ' ' | cut -d' ' -f1,2,6; tar --xattrs --xattrs-include='*' -xf out.aci rootfs/bin/capable
+            getcap -n rootfs/bin/capable; rm -rf rootfs; d2a rm $uuid >/dev/null
+            unset D2A_DIR; umount over; rm -rf low up work over
+            """)
+        #expect(
+            lines(outcome.output) == [
+                "0", "0:0 755 /", "1000:7 755 /dir", "1000:7 6755 /bin/su", "1000:7 6755 /bin/again", "5:6 755 /e", "0:0 755 /data", "0:0 666 /dev/null",
+                "1000:7",
+                "shifted", "writable", "0", "theirs", "1", "-rwsr-sr-x 1000/7 rootfs/bin/again", "drwxr-xr-x 1000/7 rootfs/dir/",
+                "-rw-r--r-- 1000/7 rootfs/own",
+                "rootfs/bin/capable cap_kill=ep",
+            ], "\(outcome)")
+    }
+
+    @Test func preparedToo() throws {
+        let outcome = try place.shell(
+            """
+            uuid=$(d2a prepare --private-users \(id) -- sh -c 'read a b c </proc/self/uid_map; echo $b') 2>/dev/null; cat store/pods/prepared/$uuid/users
+            d2a run-prepared $uuid; d2a rm $uuid >/dev/null; uuid=$(d2a prepare --private-users \(id)) 2>/dev/null; d2a run-prepared --stage1=runc $uuid; echo $?; d2a rm $uuid
+            """)
+        let seen = lines(outcome.output)
+        #expect(seen.count == 4 && seen[0] == seen[1] && (Int(seen[0]) ?? 0) >= 0x80000 && seen[2] == "2", "\(outcome)")
+        try place.expectNothingLeft()
+    }
+
     @Test func eachPodHasItsOwn() throws {
         let line = "d2a run --rm --private-users \(id) -- awk '{print $2}' /proc/self/uid_map"
         let outcome = try place.shell("for i in 1 2 3 4; do \(line) & done; wait")

@@ -41,7 +41,8 @@ struct ExportPod: ParsableCommand {
         (manifest.dependencies, manifest.pathWhitelist) = (nil, nil)
         let manifestFile = try OpenFile.inMemory("manifest", CanonicalJSON.encode(manifest))
         try manifestFile.seek(to: 0)
-        try Helper.run(["archive", "--compression=\(compression)"], descriptors: [pod.root(of: app, in: root), manifestFile, output])
+        let first = pod.isShifted ? pod.firstUser ?? 0 : 0
+        try Helper.run(["archive", "--compression=\(compression)", "--first=\(first)"], descriptors: [pod.root(of: app, in: root), manifestFile, output])
         try output.sync()
         try directory.publish(output, as: name)
     }

@@ -125,10 +125,10 @@ struct PodSurroundings {
         settings.stopTimeout = options.stopTimeout * 1000
         settings.cgroups = groups.joined
         // Who isn't root has nothing but such users.
-        if options.privateUsers, !UserNamespace.isCurrent {
-            let first = PodUsers.free(taken: Set(PodDirectory.all(in: data).compactMap { $0.number("users").map { UInt32($0) } }))
-            try pod.directory.file("users", O_WRONLY | O_CREAT | O_TRUNC).write("\(first)\n")
-            settings.users = try PodUsers(first: first)
+        if options.privateUsers { try pod.chooseUsers(in: data) }
+        if let first = pod.firstUser {
+            guard options.isBuiltin else { throw ValidationError("--private-users is for the built-in stage1") }
+            settings.users = try PodUsers(first: first, ownOnDisk: pod.isShifted)
         }
         settings.parameters = isolation.sysctl.filter { choice != .host || !$0.key.hasPrefix("net.") }
         // The network isn't those users', who could use neither its lower ports nor ping.
@@ -194,6 +194,14 @@ struct PodSurroundings {
     }
 }
 
+extension PodDirectory {
+    /// Gives the pod users of its own, if it has none yet. Who isn't root has nothing but such.
+    func chooseUsers(in data: Directory) throws {
+        if UserNamespace.isCurrent || firstUser != nil { return }
+        try setFirstUser(PodUsers.free(taken: Set(PodDirectory.all(in: data).compactMap(\.firstUser))))
+    }
+}
+
 extension RuntimeOptions {
     fileprivate var isBuiltin: Bool { stage1 ?? .builtin == .builtin }
 
@@ -202,7 +210,6 @@ extension RuntimeOptions {
         let choice = try net.map { try NetworkChoice(argument: $0) } ?? (ports && stage1 != .chroot ? .default : .host)
         if ports, choice == .host || choice == .none { throw NetworkError.noForwarding(network: choice == .host ? "host" : "none") }
         if stage1 == .chroot, choice != .host { throw ValidationError("--stage1=chroot has the host's network only") }
-        if privateUsers, !isBuiltin { throw ValidationError("--private-users is for the built-in stage1") }
         if mdsRegister, choice == .none { throw ValidationError("--mds-register needs a network: the pod has none (--net=none)") }
         return choice
     }

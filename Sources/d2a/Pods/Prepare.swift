@@ -23,6 +23,7 @@ struct Prepare: ParsableCommand {
         @OptionGroup var global: GlobalOptions
         @OptionGroup var fetching: FetchOptions
         @OptionGroup(title: "Options of the pod") var pod: PodOptions
+        @Flag(help: "Give the pod users of its own: its root is nobody outside.") var privateUsers = false
         @OptionGroup(title: "Options of an app, after its image") var app: AppOptions
     }
 
@@ -31,6 +32,7 @@ struct Prepare: ParsableCommand {
         static let configuration = PodCommand.part(of: Usage.self)
         @OptionGroup var global: GlobalOptions
         @OptionGroup var pod: PodOptions
+        @Flag var privateUsers = false
     }
 
     func run() throws {
@@ -42,6 +44,7 @@ struct Prepare: ParsableCommand {
         try UserNamespace.enter()
         var pod = try PodDirectory(in: store.root)
         _ = try request.prepare(pod, store, overlay: !options.pod.noOverlay)
+        if options.privateUsers { try pod.chooseUsers(in: store.root) }
         // It may be run after the machine has started anew.
         guard system_sync_filesystem(pod.directory.descriptor) == 0 else { throw FileError("sync", pod.path) }
         try pod.move(to: .prepared)

@@ -101,13 +101,15 @@ enum PodCommand {
     /// - Throws: its exit status where that isn't 0.
     static func start(_ pod: PodDirectory, _ contents: PodContents, _ store: ImageStore, _ options: RuntimeOptions, insecure: InsecureOptions) throws {
         let report = try options.statusFd.map { try StatusReport(descriptor: $0) }
-        var (code, restart) = (Int32(0), false)
+        var code: Int32?
         do {
-            do { code = try processes(pod, contents, store, options, insecure) } catch Stage1Error.noOverlay { restart = true }
-            if restart {
-                // Here no overlay can be mounted: copies will do.
-                try pod.copyRoots(of: store.root)
-                code = try processes(pod, contents, store, options, insecure)
+            while code == nil {
+                // Where no overlay can be mounted, or nothing can be shown as somebody else's, copies will do.
+                do { code = try processes(pod, contents, store, options, insecure) } catch Stage1Error.noOverlay where pod.hasLayers {
+                    try pod.copyRoots(of: store.root)
+                } catch Stage1Error.notShifted where !pod.isShifted {
+                    try pod.shiftOwners(below: PodUsers.count, to: pod.firstUser ?? 0, of: store.root)
+                }
             }
             try report?.write(endOf: pod)
         } catch let error as any DiagnosedError {
@@ -116,7 +118,7 @@ enum PodCommand {
             complain(error.diagnosis.lines(program: "d2a"))
             code = error.exitCode
         }
-        if code != 0 { throw ExitCode(code) }
+        if let code, code != 0 { throw ExitCode(code) }
     }
 
     private static func processes(
