@@ -105,6 +105,8 @@ public struct BatchRecord: Sendable, Codable, Equatable {
     public var sizeAfter: Int?
     /// `sha512-…`, where it was added to the store.
     public var storeID: String?
+    /// Where the task that made the ACI has published it: place and file.
+    public var published: String?
     /// The ACI's name and labels (appc spec `aci.md`).
     public var name: String?
     public var labels: [NamedValue]?

@@ -17,6 +17,7 @@ struct ObjectsHelper: ParsableCommand {
     @Argument(help: "s3://BUCKET[/PREFIX]") var place: String
     @Argument(help: "The object, or the beginning of all that are listed.") var key: String
     @Option(help: "The object's media type.") var type = "application/octet-stream"
+    @Flag(help: "Get an object of any size, to a file that can be read too.") var whole = false
     @Option(help: "End so where there is no such object.") var missing: Int32 = 3
 
     func run() throws {
@@ -29,6 +30,7 @@ struct ObjectsHelper: ParsableCommand {
         let file = OpenFile(descriptor: 4, path: key)
         switch work {
         case .put: try bucket.put(file, as: key, type: type)
+        case .get where whole: guard try bucket.fetch(key, into: file) else { throw ExitCode(missing) }
         case .get:
             guard let bytes = try bucket.get(key, limit: 16 << 20) else { throw ExitCode(missing) }
             try bytes.withUnsafeBytes { try file.write($0) }

@@ -91,6 +91,24 @@ public final class Bucket: Sendable {
     /// - Returns: nil where there is no such object.
     public func get(_ key: String, limit: Int) throws -> [UInt8]? { try ask(.get, key, missing: true, limit: limit)?.body }
 
+    /// Writes the bytes of an object of any size to an empty file, a part at a time, and checks them where ``put(_:as:type:)`` has left their digest.
+    /// - Returns: whether there is such an object.
+    public func fetch(_ key: String, into file: OpenFile) throws -> Bool {
+        guard let object = try head(key) else { return false }
+        var offset = 0
+        while offset < object.size {
+            let count = min(16 << 20, object.size - offset)
+            let part = try ask(.get, key, headers: [("Range", "bytes=\(offset)-\(offset + count - 1)")], limit: count)!.body
+            guard part.count == count else { throw ObjectStorageError.badAnswer(url: url(of: key), what: "a part of the object") }
+            try part.withUnsafeBytes { try file.write($0) }
+            offset += count
+        }
+        if let digest = object.digest, try Self.digest(of: file, offset: 0, length: object.size) != digest {
+            throw ObjectStorageError.badAnswer(url: url(of: key), what: "the bytes aren't those that were sent")
+        }
+        return true
+    }
+
     /// Removes an object; that there is none is no error.
     public func remove(_ key: String) throws { _ = try ask(.delete, key, missing: true) }
 

@@ -21,7 +21,8 @@ public final class HeldSignals {
         return set
     }
 
-    static var hasOne: Bool {
+    /// Whether one waits.
+    public static var hasOne: Bool {
         var pending = sigset_t()
         sigpending(&pending)
         return [SIGINT, SIGTERM, SIGHUP].contains { sigismember(&pending, $0) == 1 }

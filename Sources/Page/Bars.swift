@@ -37,7 +37,7 @@ public struct Bars {
             if let right = item.right { bar(right, "right", height) }
             y += 6
         }
-        return .element("svg", [("viewBox", "0 0 \(total) \(max(1, y))"), ("role", "img")], shapes)
+        return .element("div", [("class", "wide")], [.element("svg", [("viewBox", "0 0 \(total) \(max(1, y))"), ("role", "img")], shapes)])
     }
 
     private static func short(_ label: String) -> String { label.count > 30 ? label.prefix(14) + "…" + label.suffix(15) : label }

@@ -78,6 +78,7 @@ public struct Page {
         td.none{color:var(--soft)}tr[hidden]{display:none}.filters{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center;margin:.5rem 0}.filters[hidden]{display:none}
         .filters input,.filters select{font:inherit;padding:.2rem .5rem;color:inherit;background:var(--ground);border:1px solid var(--line);border-radius:.35rem;max-width:18rem}
         svg{display:block;width:100%;height:auto;font:12px system-ui,sans-serif}svg text{fill:var(--ink)}svg .soft{fill:var(--soft)}
+        @media(max-width:50rem){svg{min-width:48rem;font-size:14px}}
         svg .left,.key.left{fill:var(--left);background:var(--left)}svg .right,.key.right{fill:var(--right);background:var(--right)}
         .key{display:inline-block;width:.8rem;height:.8rem;border-radius:.2rem;margin:0 .3rem 0 .8rem;vertical-align:-.05rem}
         """

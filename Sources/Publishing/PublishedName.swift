@@ -11,11 +11,17 @@ public struct PublishedName: Sendable, Hashable, CustomStringConvertible {
     /// - Parameter name: in place of the manifest's.
     /// - Throws: ``PublishingError``
     public init(_ manifest: ImageManifest, name other: String? = nil) throws(PublishingError) {
-        name = other ?? manifest.name
+        try self.init(other ?? manifest.name, labels: manifest.labels ?? [])
+    }
+
+    /// - Throws: ``PublishingError``
+    public init(_ name: String, labels: [NamedValue]) throws(PublishingError) {
+        self.name = name
+        func label(_ name: String) -> String? { labels.first { $0.name == name }?.value }
         guard ACIdentifier.isValid(name), name.contains("/"), Self.isHost(String(name.prefix { $0 != "/" })) else { throw .notDiscoverable(name) }
         // Who asks for no version asks for the latest.
-        version = manifest.label("version") ?? "latest"
-        guard let os = manifest.label("os"), let arch = manifest.label("arch") else { throw .noPlatform(name) }
+        version = label("version") ?? "latest"
+        guard let os = label("os"), let arch = label("arch") else { throw .noPlatform(name) }
         (self.os, self.arch) = (os, arch)
         // Each becomes a part of a file's name and of a URL, as it is.
         for (label, value) in [("version", version), ("os", os), ("arch", arch)] where !Self.isPlain(value) {

@@ -9,6 +9,7 @@ import Glibc
 import Location
 import Store
 import Subprocess
+import Threads
 
 /// How a batch is converted.
 struct BatchOptions: ParsableArguments {
@@ -87,7 +88,7 @@ struct BatchOptions: ParsableArguments {
         try file.seek(to: 0)
         var descriptors: [any DescriptorOwner] = [file, output]
         var words = [
-            "batch", "--shown=\(output.path)", "--workers=\(jobs ?? processors)", "--attempts=\(attempts)", "--delay=\(attemptDelay)",
+            "batch", "--shown=\(output.path)", "--workers=\(workers)", "--attempts=\(attempts)", "--delay=\(attemptDelay)",
             "--compression=\(compression)",
         ]
         if let compressionLevel { words.append("--compression-level=\(compressionLevel)") }
@@ -121,5 +122,6 @@ struct BatchOptions: ParsableArguments {
         if self.directory == nil { try directory.output.remove(file) }
     }
 
-    private var processors: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+    /// How many images are worked on at once.
+    var workers: Int { jobs ?? processorCount }
 }

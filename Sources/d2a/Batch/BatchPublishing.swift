@@ -20,13 +20,29 @@ struct BatchPublishing: ParsableArguments {
     /// Publishes what was converted of these images.
     /// - Parameters:
     ///   - unchanged: whether those are too that an earlier run converted.
+    ///   - remote: where ACIs are that aren't in the directory; what their tasks have published isn't brought from there.
     ///   - page: whether the page is written too: once, where several publish.
-    func publish(_ items: [BatchItem], _ directory: BatchDirectory, unchanged: Bool = true, page: Bool) throws {
+    func publish(_ items: [BatchItem], _ directory: BatchDirectory, unchanged: Bool = true, from remote: RemoteBatch? = nil, page: Bool) throws {
         guard let publish else { return }
         var publisher = try Publisher.to(publish, url: publishURL, name: publishName, key: sign)
+        let there = remote == nil ? [] : try publisher.files()
         for item in items {
-            guard let record = directory.record(of: item), record.status == .done || (unchanged && record.isDone), let name = record.output else { continue }
-            _ = try publisher.publish("\(directory.output.path)/\(name)")
+            guard var record = directory.record(of: item), record.status == .done || (unchanged && record.isDone), let name = record.output else { continue }
+            if let remote {
+                if let known = record.name {
+                    let file = try publisher.file(of: known, labels: record.labels ?? [])
+                    if record.published == "\(publish)/\(file)", there.contains(file), sign == nil || there.contains(file + ".asc") { continue }
+                }
+                // One at a time: there may be no room for all.
+                guard try remote.bring(name, to: directory) else { continue }
+            }
+            let published = try publisher.publish("\(directory.output.path)/\(name)").name
+            if remote != nil {
+                try directory.output.remove(name)
+            } else {
+                record.published = "\(publish)/\(published.file)"
+                try directory.write(record)
+            }
         }
         if page { try publisher.finish() }
     }

@@ -60,7 +60,7 @@ extension BatchCommand {
                 try directory.write(Array(unfinished.text.utf8), as: failed)
                 try remote?.send(failed, from: directory)
             }
-            if remote == nil { try publishing.publish(list.items, directory, page: true) }
+            try publishing.publish(list.items, directory, from: remote, page: true)
             guard report.isComplete else { throw ExitCode(BatchOptions.someFailed) }
         }
     }

@@ -46,6 +46,12 @@ struct RemoteBatch {
     /// Brings all that a report is made of.
     func bringAll(to directory: BatchDirectory) throws { try place.fetch(below: BatchDirectory.name, into: directory.directory) }
 
+    /// Brings an ACI.
+    /// - Returns: whether it is there.
+    func bring(_ name: String, to directory: BatchDirectory) throws -> Bool {
+        try place.fetch(name, into: directory.output.file(name, O_RDWR | O_CREAT | O_TRUNC))
+    }
+
     /// Sends a file of the batch's own.
     func send(_ name: String, from directory: BatchDirectory) throws { try place.put(directory.directory.file(name), as: key(name)) }
 }

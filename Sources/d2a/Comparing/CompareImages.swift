@@ -37,8 +37,13 @@ struct CompareImages: ParsableCommand {
 
     func run() throws {
         if rules { return print(RulesPage.markdown, terminator: "") }
-        let store = try global.store()
         ComparedEngine(with)?.sweep()
+        try compare()
+    }
+
+    /// - Throws: `ExitCode`, unless all are the same.
+    func compare() throws {
+        let store = try global.store()
         if let all { return try report.reports(try Self.list(all)) { try compare($0, store) } }
         try report.report { try compare(image!, store) }
     }

@@ -28,6 +28,15 @@ struct ObjectPlace: PublishingPlace {
         return try file.readAll(limit: 16 << 20)
     }
 
+    /// Brings a file of any size.
+    /// - Returns: whether it is there.
+    func fetch(_ name: String, into file: OpenFile) throws -> Bool {
+        do { try run(["get", "--whole", "--missing=\(Self.missing)", "--", url, name], file) } catch let code as ExitCode where code.rawValue == Self.missing {
+            return false
+        }
+        return true
+    }
+
     func files() throws -> [PublishedFile] {
         let report = try OpenFile.inMemory("report")
         try run(["list", "--", url, ""], report)

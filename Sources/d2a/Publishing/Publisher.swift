@@ -64,6 +64,12 @@ struct Publisher {
         return (name, "\(url ?? "https://\(name.host)")/\(name.file)")
     }
 
+    /// Where an image is, or will be, from what is known of it.
+    func file(of name: String, labels: [NamedValue]) throws -> String { try PublishedName(renaming.applied(to: name), labels: labels).file }
+
+    /// All that is there.
+    func files() throws -> Set<String> { Set(try place.files().map(\.name)) }
+
     /// Publishes the key, and the page that leads to all that is there.
     func finish() throws {
         if let signer { try place.put(signer.publicKey(), as: "\(DiscoveryPage.keys)/\(signer.fingerprint).asc") }
