@@ -111,7 +111,7 @@ let package = Package(
         // What two images, or two ways to treat one, have different.
         module("Listing", ["Diagnostics", "Files"]),
         // What an image's process finds and does, under Docker and in a pod.
-        module("Observation", ["Diagnostics", "Files", "Threads", "Subprocess", "Accounts", "AppC", "RuntimeBundle", "CLinux"]),
+        module("Observation", ["Diagnostics", "Files", "Threads", "Subprocess", "Accounts", "AppC", "Pod", "Isolation", "RuntimeBundle", "CLinux"]),
         module("Compare", ["Observation", "Diagnostics", "Files", "AppC", "Listing", "Page"]),
 
         // What apps may ask of us: who runs pods registers them, and a process of its own answers.

@@ -19,15 +19,15 @@ public struct HTMLReport {
         return page.html()
     }
 
-    /// One table of many images, and all of each below.
-    public func html(_ all: ReportCollection) -> String {
-        var page = Page(title: "\(all.reports.count) images: d2a compare")
-        page.add(.element("h1", [], "Docker and d2a: \(counted(all.reports.count, "image"))"))
+    /// One table of many images, with all of each below, which is between its beginning and its end (``section(_:number:)``).
+    public func page(of all: [ReportSummary]) -> (beginning: String, end: String) {
+        var page = Page(title: "\(all.count) images: d2a compare")
+        page.add(.element("h1", [], "Docker and d2a: \(counted(all.count, "image"))"))
         let cards = Verdict.allCases.map { verdict in
             Markup.element(
                 "div", [("class", "card"), ("data-verdict", verdict.rawValue)],
                 [
-                    .element("span", [("class", "number \(verdict.rawValue)")], "\(all.reports.count { $0.verdict == verdict })"),
+                    .element("span", [("class", "number \(verdict.rawValue)")], "\(all.count { $0.verdict == verdict })"),
                     .element("span", [("class", "soft")], Self.words(verdict)),
                 ])
         }
@@ -36,27 +36,30 @@ public struct HTMLReport {
             [.init("image", style: "mono"), .init("verdict", isFilter: true)] + PartName.allCases.map { .init(Self.heading($0), style: "number") } + [
                 .init("rules", style: "mono")
             ]
-        let rows = all.reports.enumerated().map { number, report in
+        let rows = all.enumerated().map { number, report in
             let parts = PartName.allCases.map { name -> Markup in
-                guard let part = report.parts.first(where: { $0.name == name }) else { return .text("—") }
+                guard let part = report.parts[name] else { return .text("—") }
                 return .text(part.isComplete ? "\(part.mattering)" : "not compared")
             }
-            let rules = Set(report.parts.flatMap { $0.differences.filter(\.matters).map(\.rule) }).sorted().joined(separator: ", ")
             let link = Markup.element("a", [("href", "#image-\(number)")], report.subject)
-            return Table.Row([link, .text(Self.words(report.verdict))] + parts + [.text(rules)], style: report.verdict == .same ? "" : "differs")
+            return Table.Row(
+                [link, .text(Self.words(report.verdict))] + parts + [.text(report.rules.joined(separator: ", "))],
+                style: report.verdict == .same ? "" : "differs")
         }
         page.add(Table("images", columns, rows).markup)
-        for (number, report) in all.reports.enumerated() {
-            let details = report.parts.flatMap { part in
-                [Markup.element("h3", [], Self.heading(part.name))] + Self.content(part, report, prefix: "image-\(number)-")
-            }
-            page.section(
-                "image-\(number)", report.subject,
-                report.problem.map { [.element("p", [("class", "incomplete")], "not compared: \($0)")] } ?? [
-                    .element("details", [], [.element("summary", [], Self.words(report.verdict))] + details)
-                ])
+        return page.halves()
+    }
+
+    /// All of one image among many.
+    public func section(_ report: Report, number: Int) -> String {
+        let details = report.parts.flatMap { part in
+            [Markup.element("h3", [], Self.heading(part.name))] + Self.content(part, report, prefix: "image-\(number)-")
         }
-        return page.html()
+        return Page.section(
+            "image-\(number)", report.subject,
+            report.problem.map { [.element("p", [("class", "incomplete")], "not compared: \($0)")] } ?? [
+                .element("details", [], [.element("summary", [], Self.words(report.verdict))] + details)
+            ]).html + "\n"
     }
 
     private static func words(_ verdict: Verdict) -> String {

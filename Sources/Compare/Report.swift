@@ -37,31 +37,41 @@ public struct Report: Sendable, Hashable, Encodable {
     }
 }
 
-/// Reports of many images.
-public struct ReportCollection: Sendable, Hashable, Encodable {
-    public var reports: [Report] = []
+/// What is kept of a report among many, once it is written.
+public struct ReportSummary: Sendable, Hashable {
+    public struct Part: Sendable, Hashable {
+        public var isComplete: Bool
+        public var mattering: Int
+    }
+    /// Escaped.
+    public var subject: String
+    public var verdict: Verdict
+    public var problem: String?
+    public var parts: [PartName: Part]
+    /// The rules of what matters, of those differences that are kept; sorted.
+    public var rules: [String]
 
-    public init() {}
+    public init(_ report: Report) {
+        (subject, verdict, problem) = (report.subject, report.verdict, report.problem)
+        parts = Dictionary(uniqueKeysWithValues: report.parts.map { ($0.name, Part(isComplete: $0.isComplete, mattering: $0.mattering)) })
+        rules = Set(report.parts.flatMap { $0.differences.filter(\.matters).map(\.rule) }).sorted()
+    }
+}
 
-    /// Adds what could not be compared at all.
-    public mutating func add(problem: String, with subject: String) {
+extension Report {
+    /// Of what could not be compared at all.
+    public static func failed(_ subject: String, problem: String) -> Report {
         var report = Report(.compare, subject: subject, left: Side(title: "Docker"), right: Side(title: "d2a"))
         report.problem = escaped(problem)
-        reports.append(report)
+        return report
     }
+}
 
+extension [ReportSummary] {
     /// The worst of all; that of nothing is that nothing was compared.
     public var verdict: Verdict {
-        let verdicts = reports.map(\.verdict)
-        return reports.isEmpty || verdicts.contains(.incomplete) ? .incomplete : verdicts.contains(.different) ? .different : .same
-    }
-
-    private enum CodingKeys: String, CodingKey { case reports, verdict }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(verdict, forKey: .verdict)
-        try container.encode(reports, forKey: .reports)
+        let verdicts = map(\.verdict)
+        return isEmpty || verdicts.contains(.incomplete) ? .incomplete : verdicts.contains(.different) ? .different : .same
     }
 }
 

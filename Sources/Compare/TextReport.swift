@@ -40,34 +40,50 @@ public struct TextReport {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// A table of many images, a line each.
-    public func text(_ all: ReportCollection) -> String {
-        func cell(_ part: Part?) -> (String, Colour) {
-            guard let part else { return ("-", .dim) }
-            if !part.isComplete { return ("not compared", .yellow) }
-            return part.differs ? (counted(part.mattering, "difference"), .red) : ("same", .green)
+    /// A table of many images that is written line by line.
+    public struct Table {
+        private let text: TextReport
+        private let names: [PartName]
+        private let first: Int
+
+        /// - Parameters:
+        ///   - names: the parts that are compared.
+        ///   - subjects: what the images are called.
+        public init(_ text: TextReport, _ names: [PartName], subjects: [String]) {
+            (self.text, self.names) = (text, names)
+            first = min(max(20, text.width - 18 * names.count - 1), subjects.map { escaped($0).count }.max() ?? 0)
         }
-        let names = PartName.allCases.filter { name in all.reports.contains { $0.parts.contains { $0.name == name } } }
-        let room = max(20, width - 18 * names.count - 1)
-        let first = min(room, all.reports.map(\.subject.count).max() ?? 0)
-        func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
-        var lines = [paint(padded("image", first), .bold) + names.map { "  " + paint(padded($0.rawValue, 16), .bold) }.joined()]
-        for report in all.reports {
-            var line = padded(fitted(report.subject, first), first)
+
+        public var heading: String {
+            text.paint(padded("image", first), .bold) + names.map { "  " + text.paint(padded($0.rawValue, 16), .bold) }.joined() + "\n"
+        }
+
+        public func line(_ report: ReportSummary) -> String {
+            var line = padded(text.fitted(report.subject, first), first)
             if let problem = report.problem {
-                line += "  " + paint("not compared: \(problem)", .yellow)
+                line += "  " + text.paint("not compared: \(problem)", .yellow)
             } else {
                 for name in names {
-                    let (text, colour) = cell(report.parts.first { $0.name == name })
-                    line += "  " + paint(padded(text, 16), colour)
+                    let (words, colour) = cell(report.parts[name])
+                    line += "  " + text.paint(padded(words, 16), colour)
                 }
             }
             while line.last == " " { line.removeLast() }
-            lines.append(line)
+            return line + "\n"
         }
-        let counts = Verdict.allCases.map { verdict in all.reports.count { $0.verdict == verdict } }
-        lines.append("\(counted(all.reports.count, "image")): \(counts[0]) the same, \(counts[1]) different, \(counts[2]) not all compared")
-        return lines.joined(separator: "\n") + "\n"
+
+        public func end(_ all: [ReportSummary]) -> String {
+            let counts = Verdict.allCases.map { verdict in all.count { $0.verdict == verdict } }
+            return "\(counted(all.count, "image")): \(counts[0]) the same, \(counts[1]) different, \(counts[2]) not all compared\n"
+        }
+
+        private func cell(_ part: ReportSummary.Part?) -> (String, Colour) {
+            guard let part else { return ("-", .dim) }
+            if !part.isComplete { return ("not compared", .yellow) }
+            return part.mattering > 0 ? (counted(part.mattering, "difference"), .red) : ("same", .green)
+        }
+
+        private func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
     }
 
     private func lines(of part: Part) -> [String] {

@@ -1,6 +1,7 @@
 import Accounts
 import Files
 import Glibc
+import Isolation
 import RuntimeBundle
 
 /// The container that Docker documents, of an image whose tree is on disk, for an OCI runtime.
@@ -16,7 +17,7 @@ struct DockerContainer {
     ///   - root: where the tree is mounted.
     ///   - files: the host's files for `/etc/hosts` and so on.
     ///   - mounts: what else is mounted.
-    /// - Throws: ``UnknownUser``
+    /// - Throws: ``UnknownUser``, `IsolationError`.
     func configuration(
         _ words: [String], root: String, hostName: String, files: [(path: String, source: String)], mounts: [RuntimeConfiguration.Mount],
         _ conditions: RunConditions
@@ -36,6 +37,8 @@ struct DockerContainer {
             }
         }
         configuration.mounts += mounts
+        // Docker's list of today, which is that of pods too.
+        configuration.linux.seccomp = try SystemCallPolicy.standard.rulesForRuntime(.standard).rules
         return configuration
     }
 

@@ -10,23 +10,31 @@ public struct Page {
     public mutating func add(_ markup: Markup...) { body += markup }
 
     /// A section with a heading, which can be linked to.
-    public mutating func section(_ id: String, _ heading: String, _ content: [Markup]) {
-        add(.element("section", [("id", id)], [.element("h2", [], heading)] + content))
+    public mutating func section(_ id: String, _ heading: String, _ content: [Markup]) { add(Self.section(id, heading, content)) }
+
+    public static func section(_ id: String, _ heading: String, _ content: [Markup]) -> Markup {
+        .element("section", [("id", id)], [.element("h2", [], heading)] + content)
     }
 
     /// The whole document.
     public func html() -> String {
-        """
-        <!doctype html>
-        <html lang="en"><head><meta charset="utf-8">
-        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src '\(Self.scriptHash)'">
-        <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
-        <title>\(Markup.text(title).html)</title>
-        <style>\(Self.style)</style></head>
-        <body>\(body.map(\.html).joined(separator: "\n"))
-        <script>\(Self.script)</script></body></html>
+        let (beginning, end) = halves()
+        return beginning + end
+    }
 
-        """
+    /// The document up to the end of what was added, and the rest: what is too much for memory comes between.
+    public func halves() -> (beginning: String, end: String) {
+        let beginning = """
+            <!doctype html>
+            <html lang="en"><head><meta charset="utf-8">
+            <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src '\(Self.scriptHash)'">
+            <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+            <title>\(Markup.text(title).html)</title>
+            <style>\(Self.style)</style></head>
+            <body>\(body.map(\.html).joined(separator: "\n"))
+
+            """
+        return (beginning, "<script>\(Self.script)</script></body></html>\n")
     }
 
     /// Of ``script``, as the policy has it: a test checks that it is right.

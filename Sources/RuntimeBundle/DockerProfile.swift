@@ -1,7 +1,7 @@
 extension RuntimeConfiguration {
     /// The container that `docker run IMAGE` makes where no option is given, by Docker's documentation of its defaults (engine
     /// 20.10 to 27): environment, capabilities, mounts, devices, namespaces, hidden and read-only paths. Docker's list of
-    /// system calls is not part of it.
+    /// system calls is added by whoever has it.
     ///
     /// - Parameters:
     ///   - arguments: ENTRYPOINT and CMD, or what was given in CMD's place.

@@ -2,6 +2,7 @@ import CLinux
 import Diagnostics
 import Files
 import Glibc
+import Subprocess
 
 /// What lets anyone but root run pods: a user namespace in which this process is root.
 public enum UserNamespace {
@@ -30,6 +31,19 @@ public enum UserNamespace {
         guard setgid(0) == 0, setuid(0) == 0 else { throw UserNamespaceError.forbidden(code: errno) }
     }
 
+    /// Whether the caller could be more in there than root alone.
+    public static var hasOthers: Bool { ranges(of: geteuid()) != nil && (try? programOnPath("newuidmap")) != nil }
+
+    /// What `/etc/subuid` and `/etc/subgid` give a user; nil where either gives nothing.
+    fileprivate static func ranges(of user: uid_t) -> (users: (start: UInt32, count: UInt32), groups: (start: UInt32, count: UInt32))? {
+        let name = getpwuid(user).map { String(cString: $0.pointee.pw_name) }
+        func range(_ file: String) -> (start: UInt32, count: UInt32)? {
+            (try? OpenFile.open(file).readAll(limit: 1 << 20)).flatMap { Self.range(in: $0, of: user, name: name) }
+        }
+        guard let users = range("/etc/subuid"), let groups = range("/etc/subgid") else { return nil }
+        return (users, groups)
+    }
+
     private static func mapAlone(user: uid_t, group: gid_t) throws {
         for (name, text) in [("setgroups", "deny"), ("gid_map", "0 \(group) 1"), ("uid_map", "0 \(user) 1")] {
             do { try OpenFile.open("/proc/self/\(name)", O_WRONLY).write(text) } catch { throw UserNamespaceError.forbidden(code: error.code) }
@@ -56,11 +70,7 @@ private struct Mapper {
 
     /// - Returns: nil where the caller has no users to give.
     init?(user: uid_t, group: gid_t) throws {
-        let name = getpwuid(user).map { String(cString: $0.pointee.pw_name) }
-        func range(_ file: String) -> (start: UInt32, count: UInt32)? {
-            (try? OpenFile.open(file).readAll(limit: 1 << 20)).flatMap { UserNamespace.range(in: $0, of: user, name: name) }
-        }
-        guard let users = range("/etc/subuid"), let groups = range("/etc/subgid") else { return nil }
+        guard let (users, groups) = UserNamespace.ranges(of: user) else { return nil }
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw FileError("make", "a pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }

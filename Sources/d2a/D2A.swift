@@ -89,7 +89,8 @@ struct GlobalOptions: ParsableArguments {
 
     func store() throws -> ImageStore { try ImageStore(path: dir ?? Self.defaultDirectory()) }
 
-    private static func defaultDirectory() throws -> String {
+    /// Where data are unless `--dir` says otherwise.
+    static func defaultDirectory() throws -> String {
         if let directory = environmentVariable("D2A_DIR") { return directory }
         let places = Rkt.isInvoked ? ConfigurationFiles.standard : ConfigurationFiles.d2a
         if let directory = try ConfigurationFiles(directories: places).dataDirectory() { return directory }

@@ -58,7 +58,6 @@ struct ProcessComparisonTests {
     }
 
     private static let underDocker: Set<String> = ["mount-propagation propagation /"]
-    private static let underRuntimes: Set<String> = ["filter-not-in-bundle seccomp "]
     private static let withVolumes: Set<String> = ["mount-nodev mounts /data", "mount-nodev mounts /var/lib/x"]
     private static let passwd = """
         mkdir etc; printf 'root:x:0:0::/root:/bin/sh\\napp:x:1000:1001::/home/app:/bin/sh\\n' >etc/passwd; \\
@@ -151,7 +150,7 @@ struct ProcessComparisonTests {
             try #require(report.parts.count == 1 && report.parts[0].problems == [], "\(outcome.errors)")
             let all = report.parts[0].differences
             let seen = Set(all.map(\.summary).filter { !Self.isOfTheMachine($0) })
-            let own = Self.always.union(runner == "docker" ? Self.underDocker : Self.underRuntimes)
+            let own = Self.always.union(runner == "docker" ? Self.underDocker : [])
             let expected = (subject.fewer == Self.always ? [] : own.subtracting(subject.fewer)).union(subject.more)
                 .union(runner == "docker" ? subject.moreUnderDocker : [])
             #expect(seen.subtracting(expected) == [], "\(runner): \(all.filter { !expected.contains($0.summary) && !Self.isOfTheMachine($0.summary) })")

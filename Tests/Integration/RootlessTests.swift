@@ -173,4 +173,22 @@ final class RootlessTests {
         #expect(lines.filter { expected.contains($0) } == expected, "\(outcome)")
         try expectNothingLeft()
     }
+
+    /// Manifests and trees are compared without root; processes aren't, and the status says so.
+    @Test func comparing() throws {
+        let archive = try place.archive("mkdir etc; echo a >etc/a; chown 7:8 etc/a; find . -mindepth 1 -exec touch -h -d @1000000000 {} +")
+        try place.shell("chmod 644 \(archive); mv \(archive) made.docker")
+        let same = try shell(
+            "export DOCKER_HOST=unix:///none; d2a compare --only=manifest,filesystem ../made.docker; echo $?; d2a compare --only=filesystem ../busybox.docker; echo $?"
+        )
+        #expect(same.output.split(separator: "\n").map { $0.prefix { $0 != "(" } } == [
+            "../made.docker: the same in all that matters ", "0", "../busybox.docker: the same in all that matters ", "0",
+        ], "\(same)")
+        let all = try shell("DOCKER_HOST=unix:///none d2a compare ../busybox.docker")
+        #expect(all.status == 2 && all.output.contains("processes are compared by root only"), "\(all)")
+        // Alone in a namespace nobody else can own a file.
+        try place.shell("sed -i '/^\(name):/d' /etc/subuid /etc/subgid")
+        let alone = try shell("DOCKER_HOST=unix:///none d2a compare --only=manifest,filesystem ../made.docker; echo $?")
+        #expect(alone.output.contains("not compared: no engine answers, and unpacking with umoci needs root") && alone.output.hasSuffix("2\n"), "\(alone)")
+    }
 }

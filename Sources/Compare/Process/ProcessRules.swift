@@ -83,10 +83,6 @@ extension RuleTable {
 
     private static let identity = [
         ProcessRule(
-            "filter-not-in-bundle", "the filter of system calls", docker: "has one, which is not part of the documented container that OCI runtimes run here",
-            rocket: "has Docker's"
-        ) { fact, scene, _, _ in fact.aspect == .seccomp && scene.runner != .docker && fact.isLeft("0") && fact.isRight("2") },
-        ProcessRule(
             "limit-inherited", "a resource limit", docker: "gives what its daemon has", rocket: "gives what whoever runs d2a has"
         ) { fact, scene, _, _ in
             guard fact.aspect == .limits, scene.runner == .docker, fact.left != nil else { return false }

@@ -18,7 +18,7 @@ struct BatchComparing: ParsableArguments {
         // A signal waits until what is under way has ended, so that nothing of it stays behind.
         let signals = HeldSignals()
         defer { withExtendedLifetime(signals) {} }
-        ComparedEngine(with)?.sweep()
+        try CompareImages.prepare(with, ReportOptions.parts(only))
         let different = Monitor(false)
         try parallel(count: items.count, workers: options.workers) { index in
             if HeldSignals.hasOne { throw ObservationError.interrupted }

@@ -7,6 +7,7 @@ import Glibc
 import Listing
 import Location
 import Program
+import Stage1
 import Store
 
 /// `d2a compare`: how Docker and d2a treat the same image.
@@ -37,8 +38,23 @@ struct CompareImages: ParsableCommand {
 
     func run() throws {
         if rules { return print(RulesPage.markdown, terminator: "") }
-        ComparedEngine(with)?.sweep()
+        try Self.prepare(with, try report.parts())
         try compare()
+    }
+
+    /// To be called before there are other threads. Takes away what the dead have left; and lets anyone but root unpack files of others, in a user
+    /// namespace, where there is no engine to do it.
+    static func prepare(_ counterpart: Counterpart, _ parts: [PartName]?) throws {
+        let engine = ComparedEngine(counterpart)
+        guard geteuid() != 0, (parts ?? PartName.allCases).contains(.filesystem), UserNamespace.hasOthers, try engine?.version() == nil else {
+            engine?.sweep()
+            return
+        }
+        // What is found by who one is must be found as before; a cache would be given to nobody of the namespace, which nobody else is.
+        setenv("D2A_DIR", try GlobalOptions.defaultDirectory(), 1)
+        setenv("D2A_CACHE", "/dev/null/cache", 1)
+        // Where that is forbidden the part of the file system says so.
+        try? UserNamespace.enter()
     }
 
     /// - Throws: `ExitCode`, unless all are the same.

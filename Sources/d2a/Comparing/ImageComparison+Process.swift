@@ -8,6 +8,7 @@ import Glibc
 import Observation
 import Pod
 import RuntimeBundle
+import Stage1
 import Store
 import Subprocess
 import Threads
@@ -36,7 +37,7 @@ extension ImageComparison {
     /// Runs the probe, and then the image's own program, on both sides, without a network on either.
     /// - Parameter arguments: in place of the image's CMD.
     func process(_ arguments: [String], _ wanted: RunConditions) throws -> Part {
-        guard geteuid() == 0 else { return problem("processes are compared by root only: Docker's side runs as root") }
+        guard geteuid() == 0, !UserNamespace.isCurrent else { return problem("processes are compared by root only: Docker's side runs as root") }
         let settings = try DockerSettings(Array(original.config.utf8))
         let conditions = wanted.stopping(by: settings.stopSignal)
         let tree = try store.tree(of: stored)

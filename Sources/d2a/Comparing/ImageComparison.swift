@@ -137,7 +137,7 @@ final class ImageComparison {
     private struct NotUnpacked: Error { var reason: String }
 
     private func unpackedTree() throws -> OpenFile {
-        guard geteuid() == 0 else { throw NotUnpacked(reason: "no engine answers, and unpacking with umoci needs root, since owners are compared") }
+        guard geteuid() == 0 else { throw NotUnpacked(reason: "no engine answers, and unpacking with umoci needs root, or users in /etc/subuid") }
         _ = try Self.original(location, text, options, ["--layout"], in: work.directory)
         let log = try work.directory.unnamedFile()
         let status = try runProgram(companionProgram("d2a-image"), ["unpack"], descriptors: [work.directory, log])

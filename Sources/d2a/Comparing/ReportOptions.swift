@@ -17,7 +17,9 @@ struct ReportOptions: ParsableArguments {
     @Flag(name: [.short, .long], help: "List also differences that don't matter.") var verbose = false
 
     /// What was asked for; nil where nothing was said.
-    func parts() throws -> [PartName]? {
+    func parts() throws -> [PartName]? { try Self.parts(only) }
+
+    static func parts(_ only: String?) throws -> [PartName]? {
         guard let only else { return nil }
         let names = try only.split(separator: ",").map { word in
             guard let part = PartName(rawValue: String(word)) else { throw CompareError.unknownPart(String(word)) }
@@ -32,47 +34,77 @@ struct ReportOptions: ParsableArguments {
     func write(_ report: Report) throws {
         let text =
             switch chosenFormat {
-            case .text: TextReport(width: Self.width, coloured: output == nil && Self.isColoured, verbose: verbose).text(report)
+            case .text: textReport.text(report)
             case .json: try CanonicalJSON.text(report, pretty: true) + "\n"
             case .html: HTMLReport().html(report)
             }
         try write(text)
     }
 
-    /// The same of many: one table, or one page. An image that can't be compared is one of them.
+    /// The same of many: one table, or one page, of which each report is written as it comes. An image that can't be compared is one of them.
     func reports(_ subjects: [String], _ body: (String) throws -> Report) throws {
-        var all = ReportCollection()
-        for subject in subjects {
-            do { all.reports.append(try body(subject)) } catch let error as any DiagnosedError {
-                all.add(problem: error.diagnosis.message, with: subject)
-            } catch is ExitCode {
-                // The helper has said why, on standard error.
-                all.add(problem: "it can't be read", with: subject)
-            }
-        }
         do {
-            switch chosenFormat {
-            case .text: try write(TextReport(width: Self.width, coloured: output == nil && Self.isColoured, verbose: verbose).text(all))
-            case .json: try write(CanonicalJSON.text(all, pretty: true) + "\n")
-            case .html: try write(HTMLReport().html(all))
+            let verdict = try toOutput { file in
+                switch chosenFormat {
+                case .text:
+                    let table = TextReport.Table(textReport, try parts() ?? PartName.allCases, subjects: subjects)
+                    try file.write(table.heading)
+                    let all = try Self.each(subjects, body) { report, _ in try file.write(table.line(ReportSummary(report))) }
+                    try file.write(table.end(all))
+                    return all.verdict
+                case .json:
+                    try file.write("{\"reports\":[")
+                    let all = try Self.each(subjects, body) { report, number in
+                        try file.write((number == 0 ? "\n" : ",\n") + CanonicalJSON.text(report))
+                    }
+                    try file.write("\n],\"verdict\":\"\(all.verdict.rawValue)\"}\n")
+                    return all.verdict
+                case .html:
+                    // The table that comes first says how all have ended.
+                    let details = try Directory.open(environmentVariable("TMPDIR") ?? "/tmp").unnamedFile()
+                    let all = try Self.each(subjects, body) { try details.write(HTMLReport().section($0, number: $1)) }
+                    let (beginning, end) = HTMLReport().page(of: all)
+                    try file.write(beginning)
+                    try details.seek(to: 0)
+                    try file.write(contentsOf: details)
+                    try file.write(end)
+                    return all.verdict
+                }
             }
+            if verdict != .same { throw ExitCode(verdict.exitCode) }
         } catch let error as any DiagnosedError {
             complain(error.diagnosis.lines(program: "d2a"))
             throw ExitCode(2)
         }
-        if all.verdict != .same { throw ExitCode(all.verdict.exitCode) }
     }
 
-    private func write(_ text: String) throws {
-        guard let output else {
-            try OpenFile(descriptor: dup(STDOUT_FILENO), path: "standard output").write(text)
-            return
+    private static func each(_ subjects: [String], _ body: (String) throws -> Report, _ write: (Report, Int) throws -> Void) throws -> [ReportSummary] {
+        try subjects.enumerated().map { number, subject in
+            let report: Report
+            do { report = try body(subject) } catch let error as any DiagnosedError {
+                report = .failed(subject, problem: error.diagnosis.message)
+            } catch is ExitCode {
+                // The helper has said why, on standard error.
+                report = .failed(subject, problem: "it can't be read")
+            }
+            try write(report, number)
+            return ReportSummary(report)
         }
+    }
+
+    private func write(_ text: String) throws { try toOutput { try $0.write(text) } }
+
+    /// A file appears when it is whole.
+    private func toOutput<T>(_ body: (OpenFile) throws -> T) throws -> T {
+        guard let output else { return try body(OpenFile(descriptor: dup(STDOUT_FILENO), path: "standard output")) }
         let (directory, name) = try Directory.holding(output)
         let file = try directory.unnamedFile()
-        try file.write(text)
+        let result = try body(file)
         try directory.publish(file, as: name)
+        return result
     }
+
+    private var textReport: TextReport { TextReport(width: Self.width, coloured: output == nil && Self.isColoured, verbose: verbose) }
 
     private static var isColoured: Bool { isatty(STDOUT_FILENO) == 1 && environmentVariable("NO_COLOR") == nil && environmentVariable("TERM") != "dumb" }
 
