@@ -59,7 +59,8 @@ public struct HTMLReport {
             "image-\(number)", report.subject,
             report.problem.map { [.element("p", [("class", "incomplete")], "not compared: \($0)")] } ?? [
                 .element("details", [], [.element("summary", [], Self.words(report.verdict))] + details)
-            ]).html + "\n"
+            ]
+        ).html + "\n"
     }
 
     private static func words(_ verdict: Verdict) -> String {

@@ -211,7 +211,7 @@ public final class Directory: DescriptorOwner {
     /// Writes a small file so that readers see the old bytes or the new ones: where it is to be durable, even after a crash of the
     /// machine, which takes milliseconds.
     public func write(_ bytes: [UInt8], atomicallyTo name: String, mode: mode_t = 0o644, durably: Bool = true) throws(FileError) {
-        let temporary = ".tmp-\(name)-\(getpid())"
+        let temporary = PendingFile.newName()
         do throws(FileError) {
             let file = try self.file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: mode)
             try bytes.withUnsafeBufferPointer { (buffer) throws(FileError) in try file.write(UnsafeRawBufferPointer(buffer)) }

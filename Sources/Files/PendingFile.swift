@@ -38,11 +38,15 @@ public final class PendingFile: Sendable {
     /// A name that nobody else has, on no machine.
     static func newName() -> String { ".new-\(host)-\(getpid())-" + String(UInt64.random(in: 0...UInt64.max), radix: 36) }
 
-    private static let host: String = {
+    /// Where process IDs mean what they mean here: containers of one machine may share its name and have their own, and machines may share a name.
+    static let host: String = {
         var system = utsname()
         uname(&system)
         let name = withUnsafePointer(to: &system.nodename) { $0.withMemoryRebound(to: CChar.self, capacity: 65) { String(cString: $0) } }
-        return String(name.map { "-/".contains($0) ? "_" : $0 })
+        var status = stat()
+        let space = stat("/proc/self/ns/pid", &status) == 0 ? String(status.st_ino) : ""
+        let boot = (try? OpenFile.open("/proc/sys/kernel/random/boot_id").readAll(limit: 64)).map { String(decoding: $0.prefix(8), as: UTF8.self) } ?? ""
+        return String("\(name)_\(boot)_\(space)".map { "-/".contains($0) ? "_" : $0 })
     }()
 
     /// Removes what was left behind in a directory by processes that are dead: of this machine, or of another one a day ago.

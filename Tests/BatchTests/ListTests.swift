@@ -1,4 +1,4 @@
-import Files
+@testable import Files
 import Foundation
 import Testing
 
@@ -86,7 +86,7 @@ import Testing
         #expect(name.allSatisfy { $0.isASCII && $0 != "/" } && name.count < 140)
         try Data("{".utf8).write(to: URL(fileURLWithPath: "\(path)/\(BatchDirectory.name)/\(name)"))
         #expect(directory.record(of: item) == nil)
-        let own = ProcessInfo.processInfo.hostName.replacingOccurrences(of: "-", with: "_")
+        let own = PendingFile.host
         for name in [".new-\(own)-4194999-x", ".new-\(own)-\(getpid())-x", ".new-elsewhere-4194999-x"] {
             try Data().write(to: URL(fileURLWithPath: "\(path)/\(name)"))
         }

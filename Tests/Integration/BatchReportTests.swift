@@ -61,7 +61,7 @@ struct BatchReportTests {
             print(table[-1]["reference"], [f["cause"] + str(f["count"]) for f in report["failures"]])
             END
             python3 read.py; head -1 r.txt; grep -c '^failed: ' r.txt; cp r.json first.json; d2a batch list -o out --attempts=1 --retry=0 --quiet --report=r.json 2>/dev/null; jq -c '.totals | [.done, .skipped, .failed]' r.json
-            d2a batch list -o out --report=/nonexistent/r.html --quiet --attempts=1 --retry=0 2>&1 | tail -1; d2a batch list -o out --publish-name=x 2>&1 | head -1
+            d2a batch list -o out --report=/proc/nonexistent/r.html --quiet --attempts=1 --retry=0 2>&1 | tail -1; d2a batch list -o out --publish-name=x 2>&1 | head -1
             """)
         #expect(
             outcome.output == """
@@ -73,7 +73,7 @@ struct BatchReportTests {
                 10 images: 6 converted, 0 unchanged, 4 failed, 0 unfinished
                 4
                 [0,6,4]
-                d2a: can't open directory /nonexistent: No such file or directory
+                d2a: can't open directory /proc/nonexistent: No such file or directory
                 Error: --publish-name, --publish-url and --sign say how to --publish
 
                 """, "\(outcome)")

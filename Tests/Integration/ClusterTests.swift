@@ -163,7 +163,12 @@ struct ClusterTests {
                 d2a batch collect s3://images/b | head -1; d2a batch list -o alone \(Self.options) 2>/dev/null
                 d2a batch collect s3://images/b >/dev/null; echo $?
                 for f in alone/*.aci; do curl -s $AWS_ENDPOINT_URL/images/b/${f#*/} | cmp - $f && echo same; done
-                curl -s -o /dev/null -w '%{http_code}\\n' $AWS_ENDPOINT_URL/images/web/example.com/team/app-4-linux-amd64.aci; ls /tmp/d2a-$$-* 2>/dev/null
+                curl -s -o /dev/null -w '%{http_code}\\n' $AWS_ENDPOINT_URL/images/web/example.com/team/app-4-linux-amd64.aci
+                # What tasks have published isn't brought again to be published; the page is written. Elsewhere all is published.
+                publish="d2a batch collect s3://images/b --quiet --publish-name=example.com/"; grep -c 'GET /images/b/team' objects.py.log
+                $publish --publish=s3://images/web; grep -c 'GET /images/b/team' objects.py.log; curl -s $AWS_ENDPOINT_URL/images/web/index.html | grep -c 'ac-discovery.*example.com'
+                $publish --publish=www; grep -c 'GET /images/b/team' objects.py.log; (cd www && find . -name '*.aci' | LC_ALL=C sort)
+                curl -s $AWS_ENDPOINT_URL/images/web/example.com/team/app-4-linux-amd64.aci | cmp - www/example.com/team/app-4-linux-amd64.aci && echo equal; ls /tmp/d2a-$$-* 2>/dev/null
                 """)
         }
         #expect(
@@ -186,6 +191,42 @@ struct ClusterTests {
                 same
                 same
                 200
+                5
+                5
+                1
+                10
+                ./example.com/team/app-0-linux-amd64.aci
+                ./example.com/team/app-1-linux-amd64.aci
+                ./example.com/team/app-2-linux-amd64.aci
+                ./example.com/team/app-3-linux-amd64.aci
+                ./example.com/team/app-4-linux-amd64.aci
+                equal
+
+                """, "\(outcome)")
+    }
+
+    /// Where there are no locks, and no files without names, as on some network file systems: all tasks at once, each twice, with one cache.
+    @Test(.enabled(if: Lab.has("python3"), "needs python3 (make setup)")) func withoutLocksAndEachTwice() throws {
+        let place = try Place()
+        let registry = try prepare(place)
+        let outcome = try withExtendedLifetime(registry) {
+            try place.shell(
+                """
+                lockless() { python3 \(Lab.package)/Tests/Fixtures/lockless.py "$@"; }
+                lockless python3 -c 'import fcntl; fcntl.flock(open("list"), fcntl.LOCK_EX)' 2>&1 | tail -1
+                for i in 0 1 2 0 1 2; do lockless d2a batch run-task $i list --chunk=2 -o out \(Self.options) 2>/dev/null; echo $? >>ended & done; wait; sort ended | uniq -c | tr -s ' '
+                lockless d2a batch collect out | head -1 | sed 's/5 converted, 0 unch/5 of them unch/; s/[0-4] converted, [1-5] unch/5 of them unch/'; ls -A out out/.d2a-batch | grep -c '^[.]\\(new\\|tmp\\)'
+                d2a batch list -o alone \(Self.options) 2>/dev/null; diff -rq -x .d2a-batch out alone; ls out | wc -l
+                """)
+        }
+        #expect(
+            outcome.output == """
+                OSError: [Errno 37] No locks available
+                 4 0
+                 2 3
+                6 images: 5 of them unchanged, 1 failed, 0 unfinished
+                0
+                5
 
                 """, "\(outcome)")
     }

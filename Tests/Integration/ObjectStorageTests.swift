@@ -92,12 +92,17 @@ struct ObjectStorageTests {
         let place = try Place()
         let server = try ObjectServer(place)
         let bucket = try Bucket("s3://images/p", access: server.access(), partSize: 5 << 20)
-        var bytes = Data(count: 12 << 20)
+        var bytes = Data(count: 20 << 20)
         for index in stride(from: 0, to: bytes.count, by: 4099) { bytes[index] = UInt8(truncatingIfNeeded: index / 4099) }
         let file = try write(bytes, place)
         #expect(try bucket.put(file, as: "large", type: "application/octet-stream"))
-        #expect(server.requests.filter { $0.contains("partNumber=") }.count == 3)
-        #expect(try bucket.get("large", limit: 13 << 20) == Array(bytes))
+        #expect(server.requests.filter { $0.contains("partNumber=") }.count == 4)
+        #expect(try bucket.get("large", limit: 21 << 20) == Array(bytes))
+        // Back again, a part at a time.
+        let copy = try Directory.open(place.path).file("copy", O_RDWR | O_CREAT)
+        #expect(try bucket.fetch("large", into: copy) && Data(contentsOf: URL(fileURLWithPath: place.path + "/copy")) == bytes)
+        #expect(server.requests.filter { $0.contains("GET /images/p/large") }.count == 3)
+        #expect(try bucket.fetch("none", into: copy) == false)
         #expect(try bucket.put(file, as: "large", type: "application/octet-stream") == false)
     }
 

@@ -181,9 +181,10 @@ final class RootlessTests {
         let same = try shell(
             "export DOCKER_HOST=unix:///none; d2a compare --only=manifest,filesystem ../made.docker; echo $?; d2a compare --only=filesystem ../busybox.docker; echo $?"
         )
-        #expect(same.output.split(separator: "\n").map { $0.prefix { $0 != "(" } } == [
-            "../made.docker: the same in all that matters ", "0", "../busybox.docker: the same in all that matters ", "0",
-        ], "\(same)")
+        #expect(
+            same.output.split(separator: "\n").map { $0.prefix { $0 != "(" } } == [
+                "../made.docker: the same in all that matters ", "0", "../busybox.docker: the same in all that matters ", "0",
+            ], "\(same)")
         let all = try shell("DOCKER_HOST=unix:///none d2a compare ../busybox.docker")
         #expect(all.status == 2 && all.output.contains("processes are compared by root only"), "\(all)")
         // Alone in a namespace nobody else can own a file.
