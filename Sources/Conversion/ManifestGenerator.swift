@@ -191,6 +191,12 @@ struct ManifestGenerator {
         add("appc.io/docker/manifesthash", image.manifestDigest?.description)
         if let entrypoint = try config.command("Entrypoint") { add("appc.io/docker/entrypoint", try CanonicalJSON.text(entrypoint)) }
         if let command = try config.command("Cmd") { add("appc.io/docker/cmd", try CanonicalJSON.text(command)) }
+        // Who chooses a group, if only the user's own, has no others; user and group alone would look as if none was chosen.
+        if let user = try config.string("User"), case let parts = user.split(separator: ":", maxSplits: 1).map(String.init), parts.count == 2,
+            try parts[1] == parts[0] || parts[1] == primaryGroup(parts[0])
+        {
+            add("d2a.io/docker/user", user)
+        }
         add("d2a.io/docker/platform", platform)
         if !oddVariables.isEmpty { add("d2a.io/docker/env", try CanonicalJSON.text(oddVariables)) }
 

@@ -56,7 +56,11 @@ extension PodManifestApp {
         readOnlyRootFS = changes.readOnlyRoot
         mounts = changes.mounts.isEmpty ? nil : changes.mounts
         var notes = changes.annotations
-        if changes.user ?? "" != "", changes.group ?? "" == "" { notes.append(NamedValue(name: PodApp.ownGroup, value: "true")) }
+        if let group = changes.group, !group.isEmpty {
+            notes.append(NamedValue(name: PodApp.ownGroup, value: "false"))
+        } else if let user = changes.user, !user.isEmpty {
+            notes.append(NamedValue(name: PodApp.ownGroup, value: "true"))
+        }
         annotations = notes.isEmpty ? nil : notes
     }
 

@@ -21,7 +21,7 @@ public struct PodApp: Sendable, Equatable {
     public var readOnlyRoot: Bool
     public var mounts: [AppMount]
 
-    /// An annotation of an app in a pod: whoever chose the user left the group to the image's `/etc/passwd`.
+    /// An annotation of an app in a pod: whether whoever chose the user, or a group, left the group to the image's `/etc/passwd`.
     static let ownGroup = "d2a.io/own-group"
 
     public static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,15 +47,19 @@ public struct PodApp: Sendable, Equatable {
         mounts = try AppMount.all(of: item, app, in: pod)
 
         let accounts = try ImageAccounts(root)
-        let ownGroup = item.annotations?.contains { $0.name == Self.ownGroup } ?? false
+        let choice = item.annotations?.first { $0.name == Self.ownGroup }?.value
+        let ownGroup = choice == "true"
         let owner = try accounts.owner(app, ownGroup: ownGroup, isFromDocker: manifest.isFromDocker, root: root)
         (user, group) = (owner.user, owner.group)
         supplementaryGroups = app.supplementaryGIDs ?? []
         // In Docker the group is one of the supplementary ones too: what it is refused stays refused to a process that takes another
-        // (CVE-2022-36109). Docker also consults the image's /etc/group, where no other group than the user's own was chosen. The appc
-        // spec and rkt do neither.
+        // (CVE-2022-36109). Docker also consults the image's /etc/group, where no group was chosen, not even the user's own. The appc spec
+        // and rkt do neither.
         if manifest.isFromDocker, !supplementaryGroups.contains(group) { supplementaryGroups.insert(group, at: 0) }
-        if manifest.isFromDocker, ownGroup || app.group == (manifest.app ?? App()).group, let user = owner.entry, user.group == group {
+        // Without a choice of one the image has a number, or from the ancestor of docker2aci the user's name.
+        let looksLeft = app.group == (manifest.app ?? App()).group && (UInt32(app.group) != nil || app.group == app.user)
+        let isLeft = ownGroup || choice == nil && looksLeft && manifest.annotation("d2a.io/docker/user") == nil
+        if manifest.isFromDocker, isLeft, let user = owner.entry, user.group == group {
             for entry in GroupEntry.of(member: user.name, in: accounts.groups) where !supplementaryGroups.contains(entry.group) {
                 supplementaryGroups.append(entry.group)
             }

@@ -92,7 +92,9 @@ public struct RuntimeConfiguration: Sendable, Equatable, Codable {
 
         /// Something of the host's at a path of the container's.
         public static func bind(_ source: String, at destination: String, readOnly: Bool = false, recursive: Bool = true) -> Mount {
-            Mount(destination, type: "bind", source: source, [recursive ? "rbind" : "bind", "rprivate", readOnly ? "ro" : "rw"])
+            let access = readOnly ? "ro" : "rw"
+            // crun takes rprivate for a wish to have all mounts.
+            return Mount(destination, type: "bind", source: source, recursive ? ["rbind", "rprivate", access] : ["bind", "private", access])
         }
     }
 

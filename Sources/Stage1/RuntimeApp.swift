@@ -74,12 +74,12 @@ extension RuntimeConfiguration {
         if sharesMemory { mounts.append(.bind("\(podPath)/shm", at: "/dev/shm")) }
         mounts += files.filter { file in !app.mounts.contains { $0.path == file.path } }.map { .bind("\(podPath)/\($0.file)", at: $0.path) }
         mounts += app.mounts.map { mount in
-            var bind = Mount.bind(mount.source(in: podPath), at: mount.path, recursive: mount.recursive)
-            // A directory's whole tree of mounts, as the built-in stage1 does. crun wants no such option on a file.
+            var bind = Mount.bind(mount.source(in: podPath), at: mount.path, readOnly: mount.readOnly, recursive: mount.recursive)
+            // A directory's whole tree of mounts, as the built-in stage1 does. crun wants no such option on a file, and with one brings all mounts.
             var status = stat()
-            let isDirectory = stat(mount.source(in: podPath), &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-            if mount.readOnly, isDirectory { bind.options.append("rro") }
-            if !mount.hasDevices { bind.options.append(isDirectory ? "rnodev" : "nodev") }
+            let isTree = mount.recursive && stat(mount.source(in: podPath), &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+            if mount.readOnly, isTree { bind.options.append("rro") }
+            if !mount.hasDevices { bind.options.append(isTree ? "rnodev" : "nodev") }
             return bind
         }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <mqueue.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -198,6 +199,12 @@ static void volumes(void) {
     get("/single", text, sizeof text);
     check(strcmp(text, "one file\n") == 0 && is_mount_point("/single"), "volume-of-one-file", "%s", text);
     check(exists("/tree/below/here"), "volume-recursive", "a mount below the source is missing");
+    check(exists("/flat/below") && !exists("/flat/below/here"), "volume-not-recursive", "a mount below the source is there");
+    check(stat("/filled", &status) == 0 && status.st_uid == 0 && status.st_gid == 0 && (status.st_mode & 07777) == 0755, "empty-volume-default", "%o of %u:%u",
+          status.st_mode, status.st_uid, status.st_gid);
+    check(is_mount_point("/inline") && !exists("/inline/written-by-main") && create("/inline/x"), "app-volume", "it isn't the app's own");
+    check(!create("/guarded/x") && errno == EROFS, "mount-point-read-only", "could write");
+    check(is_mount_point("/outer") && is_mount_point("/outer/inner") && create("/outer/inner/x"), "volume-in-volume", "");
 }
 
 /* MARK: the metadata service */
@@ -315,6 +322,8 @@ static int share(void) {
     int queue = msgget(QUEUE, IPC_CREAT | 0666);
     struct letter letter = {1, "from main"};
     check(queue >= 0 && msgsnd(queue, &letter, sizeof letter.text, IPC_NOWAIT) == 0, "ipc-send", "");
+    mqd_t messages = mq_open("/conformance", O_CREAT | O_RDWR, 0666, &(struct mq_attr){.mq_maxmsg = 1, .mq_msgsize = 16});
+    check(messages >= 0 && mq_send(messages, "from main", 10, 0) == 0, "mqueue-send", "");
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -347,6 +356,12 @@ static void shared(void) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     check(connect(fd, (struct sockaddr *)&to, sizeof to) == 0, "net-shared", "");
     close(fd);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(bind(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno == EADDRINUSE, "ports-shared", "main's port is free");
+    close(fd);
+    char message[16] = "";
+    mqd_t messages = mq_open("/conformance", O_RDONLY);
+    check(messages >= 0 && mq_receive(messages, message, sizeof message, NULL) == 10 && strcmp(message, "from main") == 0, "mqueue-shared", "");
     check(!exists("/main"), "root-own", "main's root is here");
     check(!create("/x") && errno == EROFS, "root-read-only", "could write");
     check(create("/db/sidekick-writes"), "volume-writable", "");

@@ -55,16 +55,20 @@ final class ConformanceTests {
             volume("owned") { ($0.mode, $0.uid, $0.gid) = ("1775", 1234, 5678) },
             volume("single") { $0.source = self.place.path + "/single" },
             volume("tree") { $0.source = self.place.path + "/tree" },
+            volume("flat") { ($0.source, $0.recursive) = (self.place.path + "/tree", false) },
+            volume("guarded"), volume("inner"), volume("outer"),
         ]
         let all = [
             "out": "/out", "made": "/made/deep/volume", "filled": "/filled", "file": "/file", "ro": "/ro", "owned": "/owned", "single": "/single",
-            "tree": "/tree",
+            "tree": "/tree", "flat": "/flat", "inner": "/outer/inner", "outer": "/outer",
         ]
         pod.apps = [
             app("main", mounts: all) { item, app in
                 app.workingDirectory = "/opt/conformance"
                 // By name, where the others are by path.
-                app.mountPoints = [MountPoint(name: "db", path: "/db")]
+                app.mountPoints = [MountPoint(name: "db", path: "/db"), MountPoint(name: "guarded", path: "/guarded", readOnly: true)]
+                // A volume of its own wins over the pod's of that name.
+                item.mounts?.append(Mount(volume: "db", path: "/inline", appVolume: Volume(name: "own", kind: "empty")))
                 app.eventHandlers = try! CanonicalJSON.decode(
                     [EventHandler].self,
                     from: #"[{"name":"pre-start","exec":["/probe","pre-start"]},{"name":"post-stop","exec":["/probe","post-stop"]}]"#.utf8)

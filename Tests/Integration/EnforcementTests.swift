@@ -106,6 +106,20 @@ struct EnforcementTests {
         try place.expectNoGroups()
     }
 
+    @Test func podsBoundTheirApps() throws {
+        func pod(_ memory: String) throws -> Outcome {
+            let limit = { (amount: String) in #"{"name":"resource/memory","value":{"limit":"\#(amount)"}}"# }
+            try """
+            {"acKind":"PodManifest","acVersion":"0.8.11","isolators":[\(limit(memory))],"apps":[{"name":"a","image":{"id":"\(id)"},"app":{"exec":["/bin/sh","-c",
+            "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c"],"user":"0","group":"0","isolators":[\(limit("1G"))]}}]}
+            """.write(toFile: place.path + "/pod.json", atomically: true, encoding: .utf8)
+            return try place.run("d2a", "run", "--rm", "--pod-manifest=pod.json")
+        }
+        #expect(try pod("512Mi").output == "90000000\n")
+        #expect(try !pod("24Mi").output.contains("90000000"))
+        try place.expectNothingLeft()
+    }
+
     @Test(.enabled(if: FileManager.default.fileExists(atPath: "/sys/fs/cgroup/cpu/cpu.shares"), "needs cgroup version 1"))
     func whatIsWrittenIsExact() throws {
         let values = try place.shell(

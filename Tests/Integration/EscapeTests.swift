@@ -64,6 +64,15 @@ struct EscapeTests {
     }
 
     /// Whoever takes over process 1 of the pod finds no files there, no rights, and no other root.
+    /// An attack on a parser doesn't know where its code lies: programs of type ET_DYN are moved about.
+    @Test func whatReadsStrangersBytesMoves() throws {
+        for program in ["d2a-image", "docker2aci", "d2a-metadata"] {
+            let file = try #require(FileHandle(forReadingAtPath: "\(Lab.programs)/\(program)"))
+            let header = try #require(try file.read(upToCount: 18))
+            #expect(header.prefix(4) == Data([0x7F, 0x45, 0x4C, 0x46]) && header[16] == 3, "\(program)")
+        }
+    }
+
     @Test func processOneHasNothing() throws {
         let outcome = try sh(
             "grep -E 'Cap(Prm|Eff)' /proc/1/status; ls /proc/1/root/ /proc/1/fd/ /proc/1/cwd/ 2>/dev/null | wc -l",

@@ -69,7 +69,7 @@ struct PrivateUsersTests {
             chmod 755 script; \(run) $words; echo $?; uuid=$(cat uuid); first=$(cat $D2A_DIR/pods/run/$uuid/users)
             [ $(stat -c %u $D2A_DIR/pods/run/$uuid/apps/made/rootfs/own) = $((first + 1000)) ] && echo theirs
             getcap -n $D2A_DIR/pods/run/$uuid/apps/made/rootfs/bin/capable | grep -c "cap_kill=ep \\[rootid=$first\\]"
-            d2a export $uuid out.aci && tar -tvf out.aci | grep -E 'rootfs/(own|dir/|bin/again)$' | tr -s ' ' | cut -d' ' -f1,2,6; tar --xattrs --xattrs-include='*' -xf out.aci rootfs/bin/capable
+            d2a export $uuid out.aci && tar -tvf out.aci | grep -E '^[^h].*rootfs/(own|dir/|bin/again)$' | tr -s ' ' | cut -d' ' -f1,2,6; tar --xattrs --xattrs-include='*' -xf out.aci rootfs/bin/capable
             getcap -n rootfs/bin/capable; rm -rf rootfs; d2a rm $uuid >/dev/null
             unset D2A_DIR; umount over; rm -rf low up work over
             """)

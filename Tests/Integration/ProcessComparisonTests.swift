@@ -72,6 +72,8 @@ struct ProcessComparisonTests {
         Subject(
             "a number that nobody has", layer: passwd, shell("id -u; id -g", #","User":"4242""#)),
         Subject("a user with a group", layer: passwd, shell("id -u; id -g; id -G", #","User":"app:staff""#)),
+        Subject("a user with the own group", layer: passwd, shell("id -u; id -g; id -G", #","User":"app:app""#), onlyUnderDocker: true),
+        Subject("numbers with the own group", layer: passwd, shell("id -u; id -g; id -G", #","User":"1000:1001""#), onlyUnderDocker: true),
         Subject("numbers with a colon", shell("id -u; id -g", #","User":"12:34""#), onlyUnderDocker: true),
         Subject("a user that isn't there", shell("pwd", #","User":"nobody""#), fewer: always),
         Subject(

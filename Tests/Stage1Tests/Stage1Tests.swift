@@ -77,6 +77,15 @@ private func changes(_ change: (inout AppChanges) -> Void) -> AppChanges {
         #expect((unknown.user, unknown.group) == (1234, 0) && unknown.supplementaryGroups == [0])
         #expect(try app(image({ ($0.user, $0.group) = ("web", "44") }, docker: nil), changes { $0.user = "1234" }).group == 44)
         #expect(try app(image { ($0.user, $0.group) = ("web", "44") }).supplementaryGroups == [44, 55, 66])
+        // Whoever chooses a group has no others, even where it is the user's own.
+        for group in ["web", "44"] {
+            #expect(try app(image { ($0.user, $0.group) = ("web", "44") }, changes { ($0.user, $0.group) = ("web", group) }).supplementaryGroups == [44])
+            #expect(try app(image { ($0.user, $0.group) = ("web", "44") }, changes { $0.group = group }).supplementaryGroups == [44])
+        }
+        #expect(try app(image { ($0.user, $0.group) = ("web", "44") }, changes { $0.user = "web" }).supplementaryGroups == [44, 55, 66])
+        var chosen = image { ($0.user, $0.group) = ("web", "44") }
+        chosen.annotations?.append(NamedValue(name: "d2a.io/docker/user", value: "web:44"))
+        #expect(try app(chosen).supplementaryGroups == [44])
     }
 
     @Test func hostileAccountsAreNotRead() throws {
