@@ -26,10 +26,24 @@ public struct MetadataService {
     /// - Parameter path: nil for `$D2A_RUN_DIR`, else `/run/d2a`, or `$XDG_RUNTIME_DIR/d2a` for anyone but root.
     /// - Throws: `FileError`
     public init(directory path: String? = nil) throws(FileError) {
-        let own = geteuid() == 0 ? "/run" : environmentVariable("XDG_RUNTIME_DIR") ?? "/run/user/\(geteuid())"
-        directory = try Directory.make(path ?? environmentVariable("D2A_RUN_DIR") ?? own + "/d2a")
+        directory = try Directory.make(path ?? Self.path)
         state = try directory.make("metadata", mode: 0o700)
         pods = try state.make("pods", mode: 0o700)
+    }
+
+    private static var path: String {
+        let own = geteuid() == 0 ? "/run" : environmentVariable("XDG_RUNTIME_DIR") ?? "/run/user/\(geteuid())"
+        return environmentVariable("D2A_RUN_DIR") ?? own + "/d2a"
+    }
+
+    /// Removes what a service that was killed has left of pods that live no more.
+    /// - Throws: `FileError`
+    public static func sweep() throws {
+        guard access(path + "/metadata/pods", F_OK) == 0 else { return }
+        let service = try Self()
+        let lock = try service.state.file("lock", O_RDWR | O_CREAT, mode: 0o600)
+        _ = try lock.lock(exclusive: true)
+        _ = try service.living()
     }
 
     // MARK: Pods

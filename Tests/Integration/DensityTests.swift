@@ -56,4 +56,30 @@ struct DensityTests {
         #expect(outcome.output == "0\n0\n0\n", "seed \(seed): \(outcome)")
         try place.expectNothingLeft()
     }
+
+    /// Whoever entered a pod, and the service that answers its apps.
+    @Test func thoseBesideThePodKilled() throws {
+        let seed = Int(ProcessInfo.processInfo.environment["D2A_FUZZ_SEED"] ?? "") ?? Int(time(nil)) % 32768
+        let outcome = try place.shell(
+            """
+            RANDOM=\(seed); marker=8$RANDOM$RANDOM; export D2A_RUN_DIR=$PWD/service; killed=0
+            services() { for p in $(pgrep -x d2a-metadata); do tr '\\0' '\\n' </proc/$p/environ 2>/dev/null | grep -qx "D2A_RUN_DIR=$D2A_RUN_DIR" && echo $p; done 2>/dev/null; }
+            for i in $(seq 10); do
+                rm -f uuid up; d2a run --mds-register --uuid-file-save=uuid \(id) -- sh -c "echo up; sleep $marker" >up 2>/dev/null & pod=$!
+                if [ $((i % 2)) = 0 ]; then for n in $(seq 400); do [ -s up ] && break; sleep 0.05; done; else sleep 0.$((RANDOM % 3))$((RANDOM % 10)); fi
+                for p in $(services); do kill -KILL $p && killed=$((killed + 1)); done
+                d2a enter $(cat uuid) sleep $marker >/dev/null 2>&1 & enter=$!
+                sleep 0.$((RANDOM % 3))$((RANDOM % 10)); case $((i % 3)) in 0) kill -KILL $(pgrep -P $enter) $enter ;; 1) kill -KILL $(pgrep -P $enter) ;; 2) kill -KILL $enter ;; esac 2>/dev/null
+                kill -KILL $pod; wait 2>/dev/null
+            done
+            [ $killed -ge 5 ] || echo "only $killed services killed"
+            # A pod finds one again, whatever became of the last.
+            d2a run --rm --mds-register \(id) -- sh -c 'wget -qO- $AC_METADATA_URL/acMetadata/v1/pod/uuid | wc -c'
+            for i in $(seq 200); do [ -z "$(services)$(pgrep -f "sleep $marker")" ] && break; sleep 0.1; done
+            services | wc -l; pgrep -fc "sleep $marker"; d2a list --no-legend | grep -c running; d2a gc --grace-period=0s >/dev/null; d2a list --no-legend | wc -l
+            ls service/metadata/pods | wc -l
+            """)
+        #expect(outcome.output == "36\n0\n0\n0\n0\n0\n", "seed \(seed): \(outcome)")
+        try place.expectNothingLeft()
+    }
 }

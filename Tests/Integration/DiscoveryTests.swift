@@ -57,6 +57,8 @@ struct DiscoveryTests {
             find d2a -type f | sed 's/[0-9a-f]\\{40\\}/FINGERPRINT/'
             d2a fetch example.com/app:1.0.0 2>&1 | sed 's/sha512-.*/ID/'; : >access.log
             d2a fetch example.com/app:1.0.0 2>&1 | cut -c1-7; grep -v discovery access.log
+            for name in junk $(printf 'e%.0s' $(seq 40)); do echo nonsense >d2a/trustedkeys/prefix.d/example.com/app/$name; done
+            d2a fetch example.com/app:1.0.0 2>&1 | cut -c1-7
             publish example.com/app 2.0.0 other; d2a fetch appc:example.com/app:2.0.0 2>&1 | head -1 | sed 's/: [0-9A-F]*$//'
             publish example.com/app 3.0.0 maker; echo more >rootfs/file; tar -czf www/images/example.com/app-3.0.0-linux-$arch.aci manifest rootfs; d2a fetch example.com/app:3.0.0 2>&1 | head -1
             publish example.com/app 6.0.0 maker; head -c 5000 /dev/urandom >www/images/example.com/app-6.0.0-linux-$arch.aci; d2a fetch example.com/app:6.0.0 2>&1 | head -1

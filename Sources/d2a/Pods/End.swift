@@ -1,6 +1,7 @@
 import ArgumentParser
 import Diagnostics
 import Glibc
+import Metadata
 import Pod
 import Program
 import Stage1
@@ -87,6 +88,7 @@ struct CollectGarbage: ParsableCommand {
         for uuid in collection.run(in: root, now: now.tv_sec * 1_000_000_000 + now.tv_nsec, release: PodSurroundings.release) {
             print(markOnly ? "moving pod \"\(uuid)\" to garbage" : "Garbage collecting pod \"\(uuid)\"")
         }
+        try MetadataService.sweep()
     }
 }
 
