@@ -45,13 +45,19 @@ struct BatchLimitsTests {
         let place = try Place()
         let server = try images(place, 12, megabytes: 6)
         try Self.measure.write(toFile: place.path + "/measure.py", atomically: true, encoding: .utf8)
-        let outcome = try place.shell(
-            "python3 measure.py $PWD/out d2a batch list -o out --quiet --no-cache --jobs 8 --max-memory 128M --max-disk 40M; d2a batch list -o free --quiet; diff -rq -x .d2a-batch out free"
-        )
-        let figures = outcome.output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
-        #expect(outcome.errors == "" && figures.count == 3 && figures[0] == 0 && outcome.status == 0, "\(outcome)")
-        // Something was measured, and it is within the budget.
-        #expect(figures[1] > 10 && figures[1] <= 128 && figures[2] >= 1 && figures[2] <= 40, "\(outcome.output)")
+        try place.shell("d2a batch list -o free --quiet")
+        // However many are converted at once.
+        for (jobs, megabytes) in [(1, 24), (8, 40), (16, 32)] {
+            let outcome = try place.shell(
+                """
+                rm -rf out; python3 measure.py $PWD/out d2a batch list -o out --quiet --no-cache --jobs \(jobs) --max-memory 128M --max-disk \(megabytes)M
+                diff -rq -x .d2a-batch out free
+                """)
+            let figures = outcome.output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+            #expect(outcome.errors == "" && figures.count == 3 && figures[0] == 0 && outcome.status == 0, "\(outcome)")
+            // Something was measured, and it is within the budget.
+            #expect(figures[1] > 10 && figures[1] <= 128 && figures[2] >= 1 && figures[2] <= megabytes, "\(jobs) at once: \(outcome.output)")
+        }
         // What can't be done within it is said of that image alone.
         let refused = try place.shell(
             "d2a batch list -o small --quiet --no-cache --max-disk 16M 2>/dev/null; jq -r '.failure.cause // .status' small/.d2a-batch/r*.json | sort | uniq -c | tr -s ' '; d2a batch list -o x --max-disk 1M; d2a batch list -o x --max-memory 1M"

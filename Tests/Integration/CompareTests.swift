@@ -91,7 +91,7 @@ struct CompareTests {
     }
 
     /// What the schema says that JSON must be, checked by another program.
-    private static func check(_ json: String, _ place: Place) throws {
+    static func check(_ json: String, _ place: Place) throws {
         let program = "import json, jsonschema, sys; jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))"
         let outcome = try Lab.run(#require(Lab.pythonPeers) + "/python", ["-c", program, json, Lab.package + "/docs/compare.schema.json"])
         #expect(outcome.status == 0, "\(json): \(outcome.errors.suffix(2000))")

@@ -148,6 +148,8 @@ struct ProcessComparisonTests {
                 export DOCKER_HOST=\(SharedEngine.socket ?? "") TERM=vt100
                 d2a compare \(archive) --only=process --with=\(runner) --format=json \(subject.options) \(subject.arguments)
                 """)
+            try outcome.output.write(toFile: place.path + "/report.json", atomically: true, encoding: .utf8)
+            if Lab.pythonPeers != nil { try CompareTests.check(place.path + "/report.json", place) }
             let report = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
             try #require(report.parts.count == 1 && report.parts[0].problems == [], "\(outcome.errors)")
             let all = report.parts[0].differences
