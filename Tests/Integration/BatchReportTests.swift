@@ -98,4 +98,35 @@ struct BatchReportTests {
 
                 """, "\(outcome)")
     }
+
+    /// Several at once end as one after the other, and leave nothing.
+    @Test(.enabled(if: Lab.runsPods && Lab.has("runc"), "needs root, runc, skopeo and umoci (make setup)")) func severalAreComparedAtOnce() throws {
+        let place = try Place()
+        for number in 0..<5 {
+            let archive = try place.archive(
+                "mkdir bin; cp /usr/bin/busybox bin/busybox; ln -s busybox bin/sh",
+                config: #"{"Cmd":["/bin/sh","-c","echo \#(number); exit \#(number)"],"WorkingDir":"\#(number == 3 ? "relative" : "/")"}"#)
+            try FileManager.default.moveItem(atPath: archive, toPath: "\(place.path)/app\(number).docker")
+        }
+        let outcome = try place.shell(
+            """
+            for i in 0 1 2 3 4; do echo "{\\"reference\\":\\"app$i.docker\\",\\"output\\":\\"app$i.aci\\"}"; done >list
+            for jobs in 1 4; do
+                d2a batch list -o out$jobs --jobs=$jobs --quiet --compare --with=runc --only=manifest,process --report=r$jobs.json; echo $?
+                jq -c '[.images[].comparison]' r$jobs.json; ls out$jobs/.d2a-batch | grep -c '^c'
+                jq -c '.subject, (.parts[] | .name, .problems, (.differences | map(.rule) | unique))' out$jobs/.d2a-batch/c*.json >all$jobs
+            done; cmp all1 all4
+            """)
+        #expect(
+            outcome.output == """
+                3
+                ["same","same","same","different","same"]
+                5
+                3
+                ["same","same","same","different","same"]
+                5
+
+                """, "\(outcome)")
+        try place.expectNothingLeft()
+    }
 }
