@@ -57,8 +57,6 @@ struct DiscoveryTests {
             find d2a -type f | sed 's/[0-9a-f]\\{40\\}/FINGERPRINT/'
             d2a fetch example.com/app:1.0.0 2>&1 | sed 's/sha512-.*/ID/'; : >access.log
             d2a fetch example.com/app:1.0.0 2>&1 | cut -c1-7; grep -v discovery access.log
-            for name in junk $(printf 'e%.0s' $(seq 40)); do echo nonsense >d2a/trustedkeys/prefix.d/example.com/app/$name; done
-            d2a fetch example.com/app:1.0.0 2>&1 | cut -c1-7
             publish example.com/app 2.0.0 other; d2a fetch appc:example.com/app:2.0.0 2>&1 | head -1 | sed 's/: [0-9A-F]*$//'
             publish example.com/app 3.0.0 maker; echo more >rootfs/file; tar -czf www/images/example.com/app-3.0.0-linux-$arch.aci manifest rootfs; d2a fetch example.com/app:3.0.0 2>&1 | head -1
             publish example.com/app 6.0.0 maker; head -c 5000 /dev/urandom >www/images/example.com/app-6.0.0-linux-$arch.aci; d2a fetch example.com/app:6.0.0 2>&1 | head -1
@@ -68,6 +66,8 @@ struct DiscoveryTests {
             cp www/images/example.com/app-1.0.0-linux-$arch.aci apart.aci; d2a run ./apart.aci --signature=elsewhere 2>&1 | head -1
             rm www/images/example.com/*.asc; d2a fetch --insecure-options=tls https://example.com/images/example.com/app-2.0.0-linux-$arch.aci 2>&1 | grep -c 'has no signature'
             d2a image list --no-legend --fields=name
+            for name in junk $(printf 'e%.0s' $(seq 40)); do echo nonsense >d2a/trustedkeys/prefix.d/example.com/app/$name; done
+            publish example.com/app 7.0.0 maker; d2a fetch example.com/app:7.0.0 2>&1 | sed 's/sha512-.*/ID/; s/e\\{40\\}/E/'
             """)
         #expect(
             outcome.output
@@ -90,6 +90,10 @@ struct DiscoveryTests {
                 image: signature verified:
                 1
                 example.com/app:1.0.0
+                d2a: warning: /etc/d2a/trustedkeys/prefix.d/example.com/app/E is no key
+                image: signature verified:
+                  Maker <maker@example.com>
+                ID
 
                 """, "\(outcome)")
     }
