@@ -81,7 +81,10 @@ let package = Package(
         module("Manifests", ["Diagnostics", "Digest", "Image", "AppC"]),
         module(
             "Registry",
-            ["Manifests", "Cache", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials"]),
+            [
+                "Manifests", "Cache", "Diagnostics", "Digest", "Hashing", "Files", "Threads", "Reference", "Image", "AppC", "Transport", "Credentials",
+                "Registries",
+            ]),
         module("Archive", ["Diagnostics", "Files", "Threads", "CArchive", "CISAL", "CZlib", "CZstd"]),
         module("SavedImage", ["Diagnostics", "Digest", "Hashing", "Files", "Reference", "Image", "Manifests", "AppC", "Archive"]),
         module("Engine", ["Diagnostics", "Files", "Threads", "AppC", "Transport"]),
@@ -125,6 +128,7 @@ let package = Package(
 
         // Programs.
         module("Program", ["Diagnostics", argumentParser]),
+        module("ImageOptions", ["Registries", "Program", argumentParser]),
         module(
             "ImageCommands",
             [
@@ -159,6 +163,7 @@ let package = Package(
                 "Publishing",
                 "Discovery",
                 "CLinux",
+                "ImageOptions",
                 "Program",
                 argumentParser,
             ]),
@@ -202,6 +207,7 @@ let package = Package(
                 "Accounts",
                 "Threads",
                 "CLinux",
+                "ImageOptions",
                 "Program",
                 argumentParser,
             ],

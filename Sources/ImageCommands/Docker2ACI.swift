@@ -9,6 +9,7 @@ import Engine
 import Files
 import Glibc
 import Image
+import ImageOptions
 import Location
 import Program
 import Sandbox
@@ -97,7 +98,7 @@ public struct Docker2ACI: ParsableCommand {
 
     public func run() throws {
         try compression.check(level: compressionLevel)
-        let limits = try bounds.limits()
+        let limits = bounds.limits
         if compression == .zstd { complain("docker2aci: warning: zstd is outside the appc spec: only d2a is known to read such an ACI\n") }
         let target = try Target(output)
         if nosquash, target.name != nil { throw ValidationError("--output must be a directory with --nosquash") }

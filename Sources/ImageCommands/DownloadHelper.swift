@@ -6,23 +6,11 @@ import Discovery
 import Files
 import Glibc
 import Image
+import ImageOptions
 import Program
 import Sandbox
 import Store
 import Transport
-
-/// How web servers are spoken to.
-struct WebOptions: ParsableArguments {
-    @Flag var insecureSkipVerify = false
-    @Flag var insecureAllowHttp = false
-    @OptionGroup var patience: PatienceOptions
-
-    func client() throws -> HTTPClient {
-        var options = try patience.transport()
-        (options.insecureSkipVerify, options.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
-        return HTTPClient(options)
-    }
-}
 
 extension WebAccess {
     /// What shows a server who asks: only by HTTPS, or within this machine, and never where it redirects to.
@@ -60,7 +48,7 @@ struct DownloadHelper: ParsableCommand {
     @Option(help: "The ETag of what we have.") var etag: String?
     @Option(help: "The time of what we have.") var lastModified: String?
     @Option(help: "At most so many bytes.") var limit: Int
-    @OptionGroup var web: WebOptions
+    @OptionGroup var web: ServerOptions
     @Option var progress: ProgressStyle = .auto
     @Flag var quiet = false
 
@@ -69,7 +57,7 @@ struct DownloadHelper: ParsableCommand {
         try becomeNobody(handingOver: [3, 5])
         try Sandbox(writing: [directory], network: true).enter()
         guard let address = WebAddress(url) else { throw WebError.noAddress(url) }
-        let (client, access) = (try web.client(), try WebAccess(descriptor: 6))
+        let (client, access) = (HTTPClient(web.transport), try WebAccess(descriptor: 6))
         var report = try download(address, directory, client, secrets: access.secrets(for: address))
         if report.status == 200, let signature {
             guard let place = WebAddress(signature) else { throw WebError.noAddress(signature) }
@@ -150,13 +138,13 @@ struct DiscoverHelper: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "discover")
 
     @Argument var name: String
-    @OptionGroup var web: WebOptions
+    @OptionGroup var web: ServerOptions
 
     func run() throws {
         try becomeNobody()
         try Sandbox(network: true).enter()
         let name = try AppName(self.name)
-        let (client, access) = (try web.client(), try WebAccess(descriptor: 4))
+        let (client, access) = (HTTPClient(web.transport), try WebAccess(descriptor: 4))
         var result = DiscoveredImage()
         for page in Discovery.pages(of: name.name) {
             for scheme in web.insecureAllowHttp ? ["https", "http"] : ["https"] {

@@ -11,6 +11,7 @@ import Digest
 import Files
 import Glibc
 import Hashing
+import ImageOptions
 import Location
 import Program
 import Reference
@@ -79,7 +80,7 @@ struct FetchHelper: ParsableCommand {
     }
 
     private func work() throws {
-        let limits = try bounds.limits()
+        let limits = bounds.limits
         let opened = try from.enter(writing: [3]).seekable(limits)
         if let file = opened.place as? OpenFile, ACIFile.isACI(try FileRegion(file, offset: 0, length: file.size())) { return try takeACI(file, limits) }
 

@@ -7,12 +7,14 @@ import Engine
 import Files
 import Glibc
 import Image
+import ImageOptions
 import Location
 import Manifests
 import Program
 import Reference
 import Registry
 import SavedImage
+import Squash
 import Transport
 
 /// Where an image comes from, and how it is asked for: options that all commands share.
@@ -20,22 +22,10 @@ public struct SourceOptions: ParsableArguments, Sendable {
     @Option(name: .customLong("image"), help: ArgumentHelp("Which image of a file that holds several.", valueName: "name[:tag]"))
     public var imageInFile: String?
 
-    @Option(help: ArgumentHelp("Which platform of a multi-platform image. (default: this machine's)", valueName: "os/arch[/variant]"))
-    public var platform: String?
-
-    @Flag(help: "Don't verify the registry's TLS certificate.")
-    public var insecureSkipVerify = false
-
-    @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.")
-    public var insecureAllowHttp = false
+    @OptionGroup public var choices: RegistryChoices
 
     @Option(help: ArgumentHelp("How many layers to download at once.", valueName: "n"))
     public var jobs = 3
-
-    @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto.", valueName: "version"))
-    public var registryVersion: RegistryOptions.ProtocolVersion = .auto
-
-    @OptionGroup public var patience: PatienceOptions
 
     @Option(
         help: ArgumentHelp(
@@ -43,23 +33,17 @@ public struct SourceOptions: ParsableArguments, Sendable {
             valueName: "style"))
     public var progress: ProgressStyle = .auto
 
-    @Flag(help: "Keep no downloads for the next time, and use none.")
-    public var noCache = false
-
-    @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size"))
-    public var cacheSize: ByteCount?
-
     public init() {}
 
     public func validate() throws { guard jobs >= 1 else { throw ValidationError("--jobs \(jobs): give a number of 1 or more") } }
 
     /// The cache of whoever runs this; nil where none is wanted, or none can be had.
     func cache() -> BlobCache? {
-        guard !noCache, let directory = CacheDirectory.standard else { return nil }
+        guard !choices.noCache, let directory = CacheDirectory.standard else { return nil }
         return cache(in: directory)
     }
 
-    func cache(in directory: CacheDirectory) -> BlobCache? { try? BlobCache(directory, limit: cacheSize?.bytes ?? CacheDirectory.standardLimit) }
+    func cache(in directory: CacheDirectory) -> BlobCache? { try? BlobCache(directory, limit: choices.cacheSize?.bytes ?? CacheDirectory.standardLimit) }
 
     /// - Parameters:
     ///   - image: where it is, as people write it.
@@ -73,15 +57,14 @@ public struct SourceOptions: ParsableArguments, Sendable {
         engine: Result<EngineAddress, EngineError> = EngineAddress.ofEnvironment, scratch: Directory, connections: RegistryConnections? = nil,
         events: @escaping @Sendable (SourceEvent) -> Void
     ) throws -> any ImageSource {
-        let platform = try platform.map { try Platform($0) } ?? .current
+        let platform = try choices.platform.map { try Platform($0) } ?? .current
         let location = try ImageLocation(image, opened: opened)
         let opened = try opened ?? location.open()
         switch location {
         case .registry(let reference):
-            if insecureSkipVerify { complain("warning: the certificates of \(reference.registry) are not verified (--insecure-skip-verify)\n") }
-            var transport = try patience.transport()
-            (transport.insecureSkipVerify, transport.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
-            var options = RegistryOptions(platform: platform, transport: transport, jobs: jobs, version: registryVersion, cache: cache())
+            if choices.servers.insecureSkipVerify { complain("warning: the certificates of \(reference.registry) are not verified (--insecure-skip-verify)\n") }
+            var options = RegistryOptions(
+                platform: platform, transport: choices.servers.transport, jobs: jobs, version: choices.registryVersion ?? .auto, cache: cache())
             (options.lazily, options.connections) = (connections != nil, connections)
             return RegistrySource(reference: reference, options: options, access: try access(reference), scratch: scratch, events: events)
         case .file(let path, let name):
@@ -100,7 +83,7 @@ public struct SourceOptions: ParsableArguments, Sendable {
     /// - Parameter name: what messages call it.
     /// - Throws: `SourceError.noSuchPlatform`
     func check(_ image: SourceImage, called name: String) throws {
-        guard let wanted = try platform.map({ try Platform($0) }), let config = try? CanonicalJSON.decode(PlatformDocument.self, from: image.config),
+        guard let wanted = try choices.platform.map({ try Platform($0) }), let config = try? CanonicalJSON.decode(PlatformDocument.self, from: image.config),
             let architecture = config.architecture
         else { return }
         let actual = Platform(os: config.os ?? "linux", architecture: architecture, variant: config.variant)
@@ -121,29 +104,10 @@ public struct SourceOptions: ParsableArguments, Sendable {
     }
 }
 
-/// How long servers are waited for, and how often they are asked again.
-public struct PatienceOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds"))
-    public var connectTimeout: Int?
-
-    @Option(help: ArgumentHelp("Give a transfer up that brings nothing for so long. (default: 60)", valueName: "seconds"))
-    public var stallTimeout: Int?
-
-    @Option(help: ArgumentHelp("Ask again so often after a failure that may pass. (default: 4)", valueName: "n"))
-    public var retry: Int?
-
-    @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
-    public var retryDelay: Double?
-
-    public init() {}
-
-    func transport() throws -> TransportOptions {
+extension ServerOptions {
+    var transport: TransportOptions {
         var result = TransportOptions()
-        for (name, value) in [("--connect-timeout", connectTimeout), ("--stall-timeout", stallTimeout)] where !(1...86400).contains(value ?? 1) {
-            throw ValidationError("\(name) \(value!): give a number of seconds from 1 to 86400")
-        }
-        guard (0...100).contains(retry ?? 0) else { throw ValidationError("--retry \(retry!): give a number from 0 to 100") }
-        guard (0...3600).contains(retryDelay ?? 0) else { throw ValidationError("--retry-delay \(retryDelay!): give a number of seconds from 0 to 3600") }
+        (result.insecureSkipVerify, result.allowHTTP) = (insecureSkipVerify, insecureAllowHttp)
         if let connectTimeout { result.connectTimeout = connectTimeout }
         if let stallTimeout { result.stallTimeout = stallTimeout }
         if let retry { result.retries = retry }
@@ -152,4 +116,12 @@ public struct PatienceOptions: ParsableArguments, Sendable {
     }
 }
 
-extension RegistryOptions.ProtocolVersion: ExpressibleByArgument {}
+extension LimitOptions {
+    var limits: Limits {
+        var limits = Limits()
+        if let maxSize { limits.size = maxSize.bytes }
+        if let maxEntries { limits.entries = maxEntries }
+        if let maxRatio { limits.ratio = maxRatio }
+        return limits
+    }
+}

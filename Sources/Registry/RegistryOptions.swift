@@ -1,6 +1,7 @@
 import Cache
 import Credentials
 import Manifests
+import Registries
 import Transport
 
 /// How registries are asked.
@@ -11,7 +12,7 @@ public struct RegistryOptions: Sendable {
     public var transport: TransportOptions
     /// How many layers are downloaded at once.
     public var jobs: Int
-    public var version: ProtocolVersion
+    public var version: RegistryVersion
     /// Whether layers are only downloaded when they are wanted (``ImageSource/prefetch(_:)``).
     public var lazily = false
     /// Connections that others use too.
@@ -19,15 +20,8 @@ public struct RegistryOptions: Sendable {
     /// Where blobs are kept for the next time.
     public var cache: BlobCache?
 
-    /// Which of the two protocols is spoken.
-    public enum ProtocolVersion: String, Sendable, CaseIterable {
-        case v1, v2
-        /// The second; where a registry doesn't speak it, or hasn't the image there, the first.
-        case auto
-    }
-
     public init(
-        platform: Platform = .current, transport: TransportOptions = TransportOptions(), jobs: Int = 3, version: ProtocolVersion = .auto,
+        platform: Platform = .current, transport: TransportOptions = TransportOptions(), jobs: Int = 3, version: RegistryVersion = .auto,
         cache: BlobCache? = nil
     ) {
         self.cache = cache

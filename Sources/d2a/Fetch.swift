@@ -5,6 +5,7 @@ import Credentials
 import Digest
 import Files
 import Glibc
+import ImageOptions
 import Location
 import Reference
 import Store
@@ -77,22 +78,10 @@ private struct Fetched: Encodable {
 
 /// Which images are wanted and how registries are asked for them; handed on to the helper as they are.
 struct SourceOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Which platform of a multi-platform image.", valueName: "os/arch[/variant]")) var platform: String?
-    @Flag(help: "Don't verify the registry's TLS certificate.") var insecureSkipVerify = false
-    @Flag(help: "Talk plain HTTP to registries that don't speak HTTPS.") var insecureAllowHttp = false
-    @Option(help: ArgumentHelp("Refuse images with more data than this: bytes, or 500M, 20G. (default: 1T)", valueName: "size")) var maxSize: String?
-    @Option(help: ArgumentHelp("Refuse images with more entries than this in all layers together. (default: 4000000)", valueName: "n")) var maxEntries: Int?
-    @Option(help: ArgumentHelp("Refuse layers that unpack to more than this many times their size. (default: 5000)", valueName: "n")) var maxRatio: Int?
-    @Option(help: ArgumentHelp("Which registry protocol to speak: v1, v2 or auto. (default: auto)", valueName: "version")) var registryVersion: String?
+    @OptionGroup var choices: RegistryChoices
+    @OptionGroup var limits: LimitOptions
     @Option(help: ArgumentHelp("Log in to the registry. (default: what docker login has kept)", valueName: "user:password")) var creds: String?
     @Flag(help: "Log in with the line USER:PASSWORD that is the first of standard input.") var credsStdin = false
-    @Flag(help: "Keep no downloads for the next time, and use none.") var noCache = false
-    @Option(help: ArgumentHelp("Keep at most so many bytes of downloads: 500M, 20G. (default: 10G)", valueName: "size")) var cacheSize: String?
-    @Option(help: ArgumentHelp("Wait so long for a connection. (default: 20)", valueName: "seconds")) var connectTimeout: Int?
-    @Option(help: ArgumentHelp("Give a transfer up that brings nothing for so long. (default: 60)", valueName: "seconds")) var stallTimeout: Int?
-    @Option(help: ArgumentHelp("Ask again so often after a failure that may pass. (default: 4)", valueName: "n")) var retry: Int?
-    @Option(help: ArgumentHelp("Wait so long before asking again, twice as long each further time. (default: 0.5)", valueName: "seconds"))
-    var retryDelay: Double?
     @Flag(help: "Show no progress.") var quiet = false
 
     func validate() throws {
@@ -110,35 +99,7 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// Those that say where the image comes from.
-    func arguments(insecure: InsecureOptions = []) -> [String] {
-        var result: [String] = []
-        if let platform { result.append("--platform=\(platform)") }
-        if let registryVersion { result.append("--registry-version=\(registryVersion)") }
-        if let cacheSize { result.append("--cache-size=\(cacheSize)") }
-        if quiet { result.append("--quiet") }
-        return result + webArguments(insecure: insecure)
-    }
-
-    /// Those that say how servers are spoken to.
-    func webArguments(insecure: InsecureOptions) -> [String] {
-        var result: [String] = []
-        if let connectTimeout { result.append("--connect-timeout=\(connectTimeout)") }
-        if let stallTimeout { result.append("--stall-timeout=\(stallTimeout)") }
-        if let retry { result.append("--retry=\(retry)") }
-        if let retryDelay { result.append("--retry-delay=\(retryDelay)") }
-        if insecureSkipVerify || insecure.contains(.tls) { result.append("--insecure-skip-verify") }
-        if insecureAllowHttp || insecure.contains(.http) { result.append("--insecure-allow-http") }
-        return result
-    }
-
-    /// Those that say how large it may be.
-    var limitArguments: [String] {
-        var result: [String] = []
-        if let maxSize { result.append("--max-size=\(maxSize)") }
-        if let maxEntries { result.append("--max-entries=\(maxEntries)") }
-        if let maxRatio { result.append("--max-ratio=\(maxRatio)") }
-        return result
-    }
+    var arguments: [String] { choices.arguments + (quiet ? ["--quiet"] : []) }
 }
 
 /// How images are asked for; handed on to the helper as they are.
@@ -160,9 +121,9 @@ struct FetchOptions: ParsableArguments {
     @Flag(help: "Trust keys that discovery finds by HTTPS, and don't ask.") var trustKeysFromHttps = false
 
     var creds: String? { source.creds }
-    var noCache: Bool { source.noCache }
+    var noCache: Bool { source.choices.noCache }
     var quiet: Bool { source.quiet }
-    var insecureAllowHttp: Bool { source.insecureAllowHttp }
+    var insecureAllowHttp: Bool { source.choices.servers.insecureAllowHttp }
 
     var insecure: InsecureOptions { insecureOptions ?? .environment }
 
@@ -173,6 +134,7 @@ struct FetchOptions: ParsableArguments {
         if let text = environmentVariable("D2A_INSECURE_OPTIONS"), InsecureOptions(argument: text) == nil {
             throw ValidationError("--insecure-options or $D2A_INSECURE_OPTIONS: \"\(text)\" is not \(InsecureOptions.allValueStrings.joined(separator: ", "))")
         }
+        guard (jobs ?? 1) >= 1 else { throw ValidationError("--jobs \(jobs!): give a number of 1 or more") }
         if let text = environmentVariable("D2A_HASH"), Fetch.Hash(rawValue: text) == nil { throw ValidationError("$D2A_HASH is sha256 or sha512") }
     }
 
@@ -195,14 +157,23 @@ struct FetchOptions: ParsableArguments {
 
     /// Those that say where the image comes from.
     var sourceArguments: [String] {
-        var result = source.arguments(insecure: insecure)
+        var result = heedingInsecure.arguments
         if let image { result.append("--image=\(image)") }
         if let jobs { result.append("--jobs=\(jobs)") }
         if let progress { result.append("--progress=\(progress)") }
         return result
     }
 
-    var webArguments: [String] { source.webArguments(insecure: insecure) }
+    /// Those that say how servers are spoken to.
+    var webArguments: [String] { heedingInsecure.choices.servers.arguments }
+
+    /// The same where `--insecure-options` is said by the options that it stands for.
+    private var heedingInsecure: SourceOptions {
+        var result = source
+        if insecure.contains(.tls) { result.choices.servers.insecureSkipVerify = true }
+        if insecure.contains(.http) { result.choices.servers.insecureAllowHttp = true }
+        return result
+    }
 
     var progressArguments: [String] { (progress.map { ["--progress=\($0)"] } ?? []) + (quiet ? ["--quiet"] : []) }
 }

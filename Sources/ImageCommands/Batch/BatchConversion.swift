@@ -95,7 +95,7 @@ final class BatchConversion: Sendable {
         let level = options.compression.shelfLevel(options.level)
         let wanted = image.layers.filter { !shelf.holds($0, level: level) }
         // A cache of others has a bound of its own.
-        let kept = settings.budget.ownCache == nil ? settings.source.cacheSize?.bytes ?? CacheDirectory.standardLimit : 0
+        let kept = settings.budget.ownCache == nil ? settings.source.choices.cacheSize?.bytes ?? CacheDirectory.standardLimit : 0
         if location.reference != nil { try share.take(Set(wanted).reduce(0) { $0 + (($1.size ?? 0) > kept ? $1.size ?? 0 : 0) }) }
         try source.prefetch { wanted.contains($0) }
         let pending = try PendingFile(in: directory.output)

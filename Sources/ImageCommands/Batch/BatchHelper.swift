@@ -6,6 +6,7 @@ import CLinux
 import Engine
 import Files
 import Glibc
+import ImageOptions
 import Location
 import Program
 import Registry
@@ -41,9 +42,8 @@ struct BatchHelper: ParsableCommand {
     @OptionGroup var bounds: LimitOptions
 
     func run() throws {
-        var limits = try bounds.limits()
+        var limits = bounds.limits
         try compression.check(level: compressionLevel)
-        _ = try source.patience.transport()
         if let nameTemplate { _ = try NameTemplate(nameTemplate) }
         let plan = try CanonicalJSON.decode(BatchPlan.self, from: OpenFile(descriptor: 3, path: "the plan").readAll(limit: 1 << 30))
         for item in plan.items { try check(item) }

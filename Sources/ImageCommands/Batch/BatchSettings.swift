@@ -30,7 +30,7 @@ struct BatchSettings: Sendable {
 
         /// What the ACI's bytes depend on beside the image.
         var text: String {
-            let platform = source.platform ?? Platform.current.description
+            let platform = source.choices.platform ?? Platform.current.description
             let name = template.map { " \($0)" } ?? ""
             return "\(compression)\(level.map { "-\($0)" } ?? "") \(platform)\(source.imageInFile.map { " \($0)" } ?? "")\(name)"
         }
@@ -38,7 +38,7 @@ struct BatchSettings: Sendable {
 
     func of(_ item: BatchItem) -> OfImage {
         var result = OfImage(source: source, compression: compression, level: compressionLevel, template: template)
-        if let platform = item.options.platform { result.source.platform = platform }
+        if let platform = item.options.platform { result.source.choices.platform = platform }
         if let image = item.options.image { result.source.imageInFile = image }
         if let word = item.options.compression, let own = Compression(rawValue: word) { (result.compression, result.level) = (own, nil) }
         if let level = item.options.compressionLevel { result.level = level }

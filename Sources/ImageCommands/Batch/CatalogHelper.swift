@@ -3,6 +3,7 @@ import ArgumentParser
 import Credentials
 import Files
 import Glibc
+import ImageOptions
 import Registry
 import Sandbox
 
@@ -14,16 +15,14 @@ struct CatalogHelper: ParsableCommand {
     @Option var include: [String] = []
     @Option var exclude: [String] = []
     @Flag var quiet = false
-    @OptionGroup var source: SourceOptions
+    @OptionGroup var choices: RegistryChoices
 
     func run() throws {
         let output = OpenFile(descriptor: 3, path: "d2a")
         try becomeNobody()
         try Sandbox(network: true).enter()
         let access = try CanonicalJSON.decode(RegistryAccess.self, from: OpenFile(descriptor: 4, path: "the credential").readAll(limit: 1 << 20))
-        var transport = try source.patience.transport()
-        (transport.insecureSkipVerify, transport.allowHTTP) = (source.insecureSkipVerify, source.insecureAllowHttp)
-        let catalog = try RegistryCatalog(access, RegistryOptions(transport: transport))
+        let catalog = try RegistryCatalog(access, RegistryOptions(transport: choices.servers.transport))
         let parts = place.split(separator: "/", maxSplits: 1).map(String.init)
         let prefix = parts.count == 2 ? String(parts[1]) : ""
         for repository in try repositories(catalog, below: prefix).sorted() {

@@ -34,7 +34,7 @@ struct BatchComparing: ParsableArguments {
             return true
         }
         if record.status == .skipped, let known = directory.comparison(of: item), known != .incomplete { return known == .same }
-        var words = ["--format=json", "--output=\(directory.directory.path)/\(file)", "--with=\(with.rawValue)"] + options.source.arguments()
+        var words = ["--format=json", "--output=\(directory.directory.path)/\(file)", "--with=\(with.rawValue)"] + options.source.arguments
         if let only { words.append("--only=\(only)") }
         if let creds = try options.source.withCredentials().creds { words.append("--creds=\(creds)") }
         if let platform = item.options.platform { words.append("--platform=\(platform)") }

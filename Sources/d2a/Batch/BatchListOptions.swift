@@ -29,7 +29,7 @@ struct BatchListOptions: ParsableArguments {
         let file = try OpenFile.inMemory("catalogue")
         let access = try OpenFile.inMemory("credential", CanonicalJSON.encode(RegistryAccess(option: source.withCredentials().creds, for: reference)))
         try access.seek(to: 0)
-        let words = ["catalog"] + include.map { "--include=\($0)" } + exclude.map { "--exclude=\($0)" } + source.arguments()
+        let words = ["catalog"] + include.map { "--include=\($0)" } + exclude.map { "--exclude=\($0)" } + source.arguments
         try Helper.run(words + ["--", trimmed], descriptors: [file, access])
         try file.seek(to: 0)
         return try BatchList(text: String(decoding: file.readAll(limit: 1 << 30), as: UTF8.self), name: fromRegistry)

@@ -101,11 +101,11 @@ struct BatchOptions: ParsableArguments {
         if let requestRate { words.append("--request-rate=\(requestRate)") }
         if failFast { words.append("--fail-fast") }
         if json { words.append("--json") }
-        if !source.noCache, let cache = CacheDirectory.standard {
+        if !source.choices.noCache, let cache = CacheDirectory.standard {
             words.append("--cache=\(3 + descriptors.count)")
             descriptors.append(cache.directory)
         }
-        let result = Result { try Helper.run(words + source.arguments() + source.limitArguments, descriptors: descriptors) }
+        let result = Result { try Helper.run(words + source.arguments + source.limits.arguments, descriptors: descriptors) }
         if let store { for index in chosen { try add(list.items[index], to: store, directory) } }
         try result.get()
     }

@@ -191,7 +191,7 @@ struct ImageFetcher {
         // Large enough for any manifest, so that the helper never waits for us: a file, not a pipe.
         let report = try workspace.directory.unnamedFile()
         let source = try HelperSource(location, opened, options, in: workspace.directory)
-        var arguments = ["fetch"] + options.source.limitArguments + source.arguments
+        var arguments = ["fetch"] + options.source.limits.arguments + source.arguments
         let descriptors = [blob, report] + source.descriptors
         if missing { arguments.append("--missing=\(NotThere.status)") }
         do { try Helper.run(arguments + ["--", text], descriptors: descriptors) } catch let code as ExitCode where code.rawValue == NotThere.status {
