@@ -78,10 +78,15 @@ extension Image {
             let parents = (directory.hasPrefix("/") ? "/" : "") + path.split(separator: "/").dropLast().joined(separator: "/")
             let parent = try Directory.open(parents.isEmpty ? "." : parents)
             guard overwrite || !parent.exists(name) else { throw OutputExists(path: directory) }
-            let temporary = ".\(name.prefix(200)).\(getpid())"
-            try parent.removeTree(temporary)
+            let (beginning, temporary) = (".\(name.prefix(200)).", ".\(name.prefix(200)).\(getpid())")
+            // What dead processes left here, and nobody holds any more.
+            for left in try parent.names() where left.hasPrefix(beginning) && UInt(left.dropFirst(beginning.count)) != nil {
+                guard let directory = try? parent.directory(left), (try? directory.lock(wait: false)) == true else { continue }
+                try parent.removeTree(left)
+            }
             do {
                 let new = try parent.make(temporary)
+                _ = try new.lock(wait: true)
                 try work(new)
                 if !rootfsOnly { try new.file("manifest", O_WRONLY | O_CREAT).write(CanonicalJSON.text(manifest)) }
                 if overwrite { try parent.removeTree(name) }
