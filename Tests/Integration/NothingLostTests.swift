@@ -43,7 +43,7 @@ struct NothingLostTests {
     /// command does what it should.
     @Test(arguments: ["fetch", "web", "import", "render", "prepare", "rm", "gc"]) func killedAtAnyMoment(_ kind: String) throws {
         let place = try Place()
-        let kills = ProcessInfo.processInfo.environment["D2A_KILLS"].flatMap { Int($0) } ?? 210
+        let kills = ProcessInfo.processInfo.environment["D2A_KILLS"].flatMap { Int($0) } ?? 60
         let outcome = try place.shell(
             Self.functions + """
                 memory; case \(kind) in
