@@ -16,8 +16,8 @@ build: setup ## build the programs, optimised, with Swift's library inside
 demo: build ## convert an image and run it
 	@scripts/demo
 
-test: setup lint ## all tests; those that need root say so where they are left out
-	@scripts/test
+test: build lint ## all tests, of the programs as they are installed; those that need root say so where they are left out
+	@D2A_PROGRAMS=$(abspath $(RELEASE)) scripts/test
 	@$(MAKE) -s deb && scripts/test-package && scripts/test-image
 
 STACKS ?= 1000000

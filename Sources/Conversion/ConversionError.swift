@@ -28,6 +28,12 @@ public enum ConversionError: DiagnosedError, Equatable {
         }
     }
 
+    /// Whether what the layers hold is why it can't be converted: hostile, damaged, or too large.
+    var isOfLayers: Bool {
+        if case .beyondLimit = self { return true }
+        return isOfData
+    }
+
     public var diagnosis: Diagnosis {
         switch self {
         case .badConfig(let reason):

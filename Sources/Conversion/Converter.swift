@@ -45,10 +45,20 @@ public struct Converter {
     public func convert(_ makeSink: () throws -> any ByteSink) throws -> Result {
         let image = try source.image()
         var cameMeanwhile = false
-        do { return try convert(image, &cameMeanwhile, makeSink) } catch let error as ConversionError where error.isOfData && cameMeanwhile {
-            // What came may have been damaged, and the source tell why; or a download began anew after we had read some of it.
-            for layer in image.layers.indices { _ = try source.blob(layer) }
-            return try convert(image, &cameMeanwhile, makeSink)
+        return try refusing {
+            do { return try convert(image, &cameMeanwhile, makeSink) } catch let error as ConversionError where error.isOfData && cameMeanwhile {
+                // What came may have been damaged, and the source tell why; or a download began anew after we had read some of it.
+                for layer in image.layers.indices { _ = try source.blob(layer) }
+                return try convert(image, &cameMeanwhile, makeSink)
+            }
+        }
+    }
+
+    /// Has the source keep nothing of an image whose layers can't be converted.
+    private func refusing<T>(_ body: () throws -> T) throws -> T {
+        do { return try body() } catch let error as ConversionError where error.isOfLayers {
+            source.refuse()
+            throw error
         }
     }
 
@@ -104,7 +114,11 @@ public struct Converter {
     public func convertLayers(_ makeSink: (_ layer: Int) throws -> any ByteSink) throws -> [Result] {
         let image = try source.image()
         guard !image.layers.isEmpty else { throw ConversionError.badConfig("it has no layers") }
-        return try namingLayers(of: image) {
+        return try refusing { try convertLayers(of: image, makeSink) }
+    }
+
+    private func convertLayers(of image: SourceImage, _ makeSink: (_ layer: Int) throws -> any ByteSink) throws -> [Result] {
+        try namingLayers(of: image) {
             var generator = try ManifestGenerator(image: image, config: config(of: image)) { user in
                 let layers = ImageLayers(image, source)
                 var squasher = Squasher(layers, limits: limits)

@@ -102,6 +102,9 @@ public protocol ImageSource: Sendable {
 
     /// Nobody wants more: whoever waits for bytes is let go, with an error.
     func giveUp()
+
+    /// The image can't be used: nothing of it that came just now is kept for others.
+    func refuse()
 }
 
 extension ImageSource {
@@ -110,6 +113,7 @@ extension ImageSource {
     public func prefetch(_ wanted: (LayerDescriptor) -> Bool) {}
     public func manifestDigest() -> Digest? { nil }
     public func giveUp() {}
+    public func refuse() { giveUp() }
 }
 
 /// What a source tells while it works, for whoever draws progress.

@@ -73,8 +73,11 @@ public struct RuntimeContainer: Sendable {
         let create =
             words + ["create", "--bundle", "\(path)/bundle", "--pid-file", "\(path)/pid"] + (socket.map { ["--console-socket", $0.path] } ?? []) + [id]
         let null = try OpenFile.open("/dev/null", O_RDWR)
+        let removal = words + ["delete", "--force", id]
+        let heir = try Heir(programOnPath(runtime.rawValue), removal)
+        defer { heir.dismiss() }
         let created = try call(create, streams: streams?.own ?? [null, null, null])
-        defer { _ = try? call(words + ["delete", "--force", id], streams: [null, null, null]) }
+        defer { _ = try? call(removal, streams: [null, null, null]) }
         guard created == 0 else { return .refused(reason()) }
         guard let number = pid_t(String(decoding: try scratch.file("pid").readAll(limit: 32), as: UTF8.self)) else {
             throw ObservationError.runtime(name: runtime.rawValue, reason: "it doesn't say which process it has made")
@@ -180,6 +183,30 @@ public struct RuntimeContainer: Sendable {
             if "\\,:".contains(character) { result += "\\" }
             result.append(character)
         }
+    }
+}
+
+/// Who runs a program when this process has died without a word, by SIGKILL: a container's processes don't end with who made it.
+private final class Heir {
+    private let process: pid_t
+    private let will: OpenFile
+
+    init(_ program: String, _ arguments: [String]) throws {
+        var ends: [Int32] = [-1, -1]
+        guard system_pipe(&ends) == 0 else { throw FileError("make", "a pipe") }
+        let reader = OpenFile(descriptor: ends[0], path: "a pipe")
+        will = OpenFile(descriptor: ends[1], path: "a pipe")
+        let null = try OpenFile.open("/dev/null", O_RDWR)
+        // In a session of its own, since whole process groups are killed. Who makes the container may still be at it.
+        let script = "read -r _ || for _ in 1 2 3 4 5; do \"$@\"; sleep 1; done"
+        process = try startProgram(
+            programOnPath("setsid"), ["sh", "-c", script, "sh", program] + arguments, descriptors: [], streams: [reader, null, null])
+    }
+
+    /// There is nothing left to do.
+    func dismiss() {
+        try? will.write("\n")
+        while waitpid(process, nil, 0) < 0, errno == EINTR {}
     }
 }
 

@@ -57,6 +57,12 @@ public final class BlobCache: Sendable {
         return file
     }
 
+    /// Whoever reads the blob can read on.
+    /// - Throws: `FileError`
+    public func remove(_ digest: Digest) throws(FileError) {
+        try (try? directory.directory("blobs/\(digest.algorithm.rawValue)"))?.remove(digest.hex)
+    }
+
     /// A blob that is kept and whole. What isn't whole is removed.
     private func find(_ digest: Digest, size: Int?) throws -> OpenFile? {
         guard let blobs = try? directory.directory("blobs/\(digest.algorithm.rawValue)"), let file = try? blobs.file(digest.hex) else { return nil }

@@ -24,6 +24,9 @@ final class Downloads: Sendable {
         /// The first real one: after it the rest is stopped or never begun, and its reason is everybody's.
         var failure: (any Error)?
         var cancelled = false
+        /// Blobs that are in the cache only since this image was asked for.
+        var cached: [Digest] = []
+        var refused = false
 
         /// Puts a layer before all others, where it has not been begun.
         mutating func prefer(_ index: Int, in image: any RemoteImage) {
@@ -122,13 +125,34 @@ final class Downloads: Sendable {
                 events(.received(layer: layer, bytes: received))
             }
         }
-        if let cache, let digest = layer.digest { return try cache.blob(digest, size: layer.size, scratch: scratch, fetch: fetch) }
+        if let cache, let digest = layer.digest {
+            var came = false
+            let file = try cache.blob(digest, size: layer.size, scratch: scratch) {
+                came = true
+                try fetch($0)
+            }
+            let refused = state.update { state in
+                if came { state.cached.append(digest) }
+                return state.refused
+            }
+            if came, refused { try cache.remove(digest) }
+            return file
+        }
         let file = try scratch.unnamedFile()
         try fetch(file)
         return file
     }
 
     func cancel() { state.update { $0.cancelled = true } }
+
+    /// Cancels, and removes from the cache what came into it.
+    func refuse() {
+        let cached = state.update { state in
+            (state.cancelled, state.refused) = (true, true)
+            return state.cached
+        }
+        for digest in cached { try? cache?.remove(digest) }
+    }
 
     /// Blocks until the layer is here, or it is certain that it won't be.
     func wait(for index: Int) throws -> LayerBlob {

@@ -79,6 +79,12 @@ public final class RegistrySource: ImageSource {
 
     public func giveUp() { state.update { $0.downloads }?.cancel() }
 
+    public func refuse() {
+        let (image, downloads) = state.update { ($0.image?.image, $0.downloads) }
+        downloads?.refuse()
+        if let config = image.flatMap({ Digest($0.id) }) { try? options.cache?.remove(config) }
+    }
+
     private func clients(_ state: inout State) throws -> [RegistryClient] {
         if let known = state.clients { return known }
         let clients = try access.places.map { RegistryClient(try RegistryServer($0, options)) }

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Stands before a registry and fails one of ten requests, in turn: 503, 429 with Retry-After, a connection cut at once, a body cut in the middle.
 
-usage: flaky.py HOST PORT LOG
+usage: flaky.py HOST PORT LOG [PAUSE]
 
-Prints its port, and serves until its standard input ends. LOG gets a line for each request: what became of it, and its path.
+With PAUSE it fails the tenth request alone, with 429, and asks for so many seconds of peace.
+
+Prints its port, and serves until its standard input ends. LOG gets a line for each request: what became of it, its path, and when it came.
 """
-import http.client, http.server, sys, threading
+import http.client, http.server, sys, threading, time
 
 host, port, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+pause = sys.argv[4] if len(sys.argv) > 4 else None
 lock = threading.Lock()
 count = 0
 
@@ -23,8 +26,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with lock:
             count += 1
             kind = ["503", "cut", "429", "half"][count // 10 % 4] if count % 10 == 0 else "fine"
+            if pause:
+                kind = "429" if count == 10 else "fine"
             with open(log, "a") as file:
-                file.write(f"{kind} {self.path}\n")
+                file.write(f"{kind} {self.path} {time.monotonic()}\n")
         return kind
 
     def do_HEAD(self):
@@ -35,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if kind in ("503", "429"):
             self.send_response(int(kind))
             self.send_header("Content-Length", "0")
-            self.send_header("Retry-After", "0")
+            self.send_header("Retry-After", pause or "0")
             self.end_headers()
             return
         if kind == "cut":

@@ -83,6 +83,21 @@ struct BatchLimitsTests {
         #expect(slow.output == "true\ntrue\n", "\(slow)")
     }
 
+    /// A registry that wants to be left alone is, by all that is under way.
+    @Test func aRegistryThatAsksForPeace() throws {
+        let place = try Place()
+        let server = try images(place, 12)
+        let parts = server.address.split(separator: ":").map(String.init)
+        let busy = try FixtureServer(try Place(), "flaky.py", parts[0], parts[1], more: ["4"])
+        let outcome = try place.shell("sed 's/:\(parts[1])/:\(busy.port)/' list >l; d2a batch l -o out --jobs 4 --no-cache --quiet; echo $?")
+        #expect(outcome.output == "0\n", "\(outcome)")
+        let requests = busy.requests.map { $0.split(separator: " ") }
+        let refused = try #require(requests.first { $0[0] == "429" }.flatMap { Double($0[2]) })
+        let since = requests.compactMap { Double($0[2]) }.map { $0 - refused }
+        // Those that were on their way came meanwhile.
+        #expect(since.filter { $0 > 1.5 && $0 < 3.9 }.isEmpty && since.count { $0 >= 3.9 } > 20, "\(since)")
+    }
+
     @Test func fromARegistryIntoTheStore() throws {
         let place = try Place()
         let server = try images(place, 12)

@@ -34,10 +34,13 @@ struct BatchRegistryTests {
             return path
         }
     }
-    private static let made = Result { try Images() }
+    nonisolated(unsafe) private static var made: Result<Images, any Error>? = {
+        atexit { BatchRegistryTests.made = nil }
+        return Result { try Images() }
+    }()
 
     @Test func everyBlobOnce() throws {
-        let images = try Self.made.get()
+        let images = try #require(Self.made).get()
         for options in ["", "--no-cache"] {
             let before = images.server.requests.count
             let outcome = try images.place.shell("d2a cache prune >/dev/null; d2a batch list -o once\(options) --jobs 2 \(options)")
@@ -64,7 +67,7 @@ struct BatchRegistryTests {
     }
 
     @Test func killedAndGoneOnWith() throws {
-        let images = try Self.made.get()
+        let images = try #require(Self.made).get()
         // Slow enough to be killed in the middle.
         let relay = try FixtureServer.relay(to: images.server.address, rate: "400000")
         let list = try images.list(at: "127.0.0.1:\(relay.port)")
@@ -93,7 +96,7 @@ struct BatchRegistryTests {
     }
 
     @Test func aRegistryThatFailsOneOfTenRequests() throws {
-        let images = try Self.made.get()
+        let images = try #require(Self.made).get()
         let parts = images.server.address.split(separator: ":").map(String.init)
         let flaky = try FixtureServer(try Place(), "flaky.py", parts[0], parts[1])
         let list = try images.list(at: "127.0.0.1:\(flaky.port)")
@@ -108,7 +111,7 @@ struct BatchRegistryTests {
     }
 
     @Test func onePoisonedImage() throws {
-        let images = try Self.made.get()
+        let images = try #require(Self.made).get()
         // Its own layer, in the registry's storage.
         let record = try #require(
             BatchDirectory(in: Directory.open(images.place.path + "/undisturbed")).records().first { $0.reference.hasSuffix("/app17:v2") })
@@ -126,7 +129,7 @@ struct BatchRegistryTests {
     }
 
     @Test(.enabled(if: Lab.isRoot, "mounting takes root")) func aFullDisk() throws {
-        let images = try Self.made.get()
+        let images = try #require(Self.made).get()
         let outcome = try images.place.shell(
             """
             mkdir full; mount -t tmpfs -o size=8m tmpfs full; trap 'umount full' EXIT

@@ -12,11 +12,16 @@ struct Outcome {
 enum Lab {
     static let isRoot = geteuid() == 0
     static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
-    /// Where the programs were built: beside the tests.
-    static let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
+    /// Where the programs are that are tested: `D2A_PROGRAMS`, or beside the tests, where those were built that aren't optimised.
+    static let programs =
+        ProcessInfo.processInfo.environment["D2A_PROGRAMS"]
+        ?? URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path
 
     /// What running pods from images made here takes.
     static let runsPods = isRoot && has("skopeo") && has("umoci") && has("busybox")
+
+    /// What a program may take: whoever waits for what never comes must not hold up all others for ever.
+    private static let minutes = 15
 
     static func has(_ program: String) -> Bool { (try? run("sh", ["-c", "command -v \(program)"]).status) == 0 }
 
@@ -43,8 +48,15 @@ enum Lab {
         process.standardInput = FileHandle(forReadingAtPath: "\(scratch)/in")
         process.standardOutput = FileHandle(forWritingAtPath: "\(scratch)/out")
         process.standardError = FileHandle(forWritingAtPath: "\(scratch)/err")
+        let ended = DispatchSemaphore(value: 0)
+        process.terminationHandler = { _ in ended.signal() }
         try process.run()
-        process.waitUntilExit()
+        if ended.wait(timeout: .now() + .seconds(minutes * 60)) == .timedOut {
+            // It has a process group of its own.
+            kill(-process.processIdentifier, SIGKILL)
+            ended.wait()
+            Issue.record("\(program) did not end within \(minutes) minutes: \(arguments)")
+        }
         func text(_ name: String) -> String { (try? String(contentsOfFile: "\(scratch)/\(name)", encoding: .utf8)) ?? "" }
         let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
         return Outcome(status: status, output: text("out"), errors: text("err"))

@@ -184,4 +184,5 @@ private final class TimedSource: ImageSource {
     func prefetch(_ wanted: (LayerDescriptor) -> Bool) throws { try source.prefetch(wanted) }
     func manifestDigest() throws -> Digest? { try source.manifestDigest() }
     func giveUp() { source.giveUp() }
+    func refuse() { source.refuse() }
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Batch
 import Cache
 import CLinux
+import Diagnostics
 import Engine
 import Files
 import Glibc
@@ -79,11 +80,26 @@ struct BatchHelper: ParsableCommand {
         let blobs = try own.map { try BlobCache(CacheDirectory($0.directory), limit: budget.ownCache ?? .max / 2) } ?? source.cache(in: CacheDirectory(kept))
         let display = BatchDisplay(plan, json: json, quiet: quiet)
         let summary = BatchRun(plan, settings, directory, cache: blobs, tell: display.handle).run()
-        let failed = BatchList(summary.failures)
-        let name = "failed.list"
-        if failed.items.isEmpty { try directory.directory.remove(name) } else { try directory.write(Array(failed.text.utf8), as: name) }
-        display.finish(summary, failed: failed.items.isEmpty ? nil : "\(shown)/\(BatchDirectory.name)/\(name)")
+        let list = Result { try Self.listFailures(summary, directory) }
+        display.finish(summary, failed: (try? list.get()).flatMap { $0.map { "\(shown)/\(BatchDirectory.name)/\($0)" } })
+        if case .failure(let error) = list {
+            // On a full disk, say: what became of the images is told all the same.
+            guard !summary.failures.isEmpty else { throw error }
+            complain("warning: what is left is not listed: \(printable("\(error)"))\n")
+        }
         if summary.failed > 0 || summary.left > 0 { throw ExitCode(Self.someFailed) }
+    }
+
+    /// Writes down what is left to do, as a list that a batch takes.
+    /// - Returns: its name; nil where nothing is left.
+    private static func listFailures(_ summary: BatchRun.Summary, _ directory: BatchDirectory) throws -> String? {
+        let name = "failed.list"
+        guard !summary.failures.isEmpty else {
+            try directory.directory.remove(name)
+            return nil
+        }
+        try directory.write(Array(BatchList(summary.failures).text.utf8), as: name)
+        return name
     }
 
     private func check(_ item: BatchItem) throws {
