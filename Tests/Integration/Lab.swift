@@ -48,15 +48,13 @@ enum Lab {
         process.standardInput = FileHandle(forReadingAtPath: "\(scratch)/in")
         process.standardOutput = FileHandle(forWritingAtPath: "\(scratch)/out")
         process.standardError = FileHandle(forWritingAtPath: "\(scratch)/err")
-        let ended = DispatchSemaphore(value: 0)
-        process.terminationHandler = { _ in ended.signal() }
         try process.run()
-        if ended.wait(timeout: .now() + .seconds(minutes * 60)) == .timedOut {
-            // It has a process group of its own.
-            kill(-process.processIdentifier, SIGKILL)
-            ended.wait()
-            Issue.record("\(program) did not end within \(minutes) minutes: \(arguments)")
-        }
+        // It has a process group of its own.
+        let group = -process.processIdentifier
+        let end = DispatchWorkItem { kill(group, SIGKILL) }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(minutes * 60), execute: end)
+        process.waitUntilExit()
+        end.cancel()
         func text(_ name: String) -> String { (try? String(contentsOfFile: "\(scratch)/\(name)", encoding: .utf8)) ?? "" }
         let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
         return Outcome(status: status, output: text("out"), errors: text("err"))
