@@ -178,7 +178,7 @@ struct ProcessComparisonTests {
             for i in $(seq 600); do [ "$(ours | wc -l)" = 2 ] && break; kill -0 $compare || { cat out; exit; }; sleep 0.1; done
             ours | wc -l; kill -KILL -- -$compare; wait $compare 2>/dev/null
             for i in $(seq 300); do [ -z "$(ours)" ] && break; sleep 0.1; done
-            [ -z "$(ours)" ] && echo gone; d2a gc --grace-period=0s
+            [ -z "$(ours)" ] && echo gone; d2a gc --grace-period=0s >/dev/null; d2a image gc >/dev/null
             """)
         #expect(outcome.output == "2\ngone\n", "\(outcome)")
         try place.expectNothingLeft()
