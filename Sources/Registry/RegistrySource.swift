@@ -82,6 +82,7 @@ public final class RegistrySource: ImageSource {
     public func refuse() {
         let (image, downloads) = state.update { ($0.image?.image, $0.downloads) }
         downloads?.refuse()
+        // It is small, and may have been there before.
         if let config = image.flatMap({ Digest($0.id) }) { try? options.cache?.remove(config) }
     }
 
