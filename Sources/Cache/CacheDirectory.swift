@@ -46,6 +46,12 @@ public struct CacheDirectory: Sendable {
         return environmentVariable("XDG_CACHE_HOME").map { $0 + "/d2a" } ?? environmentVariable("HOME").map { $0 + "/.cache/d2a" }
     }
 
+    /// Removes a blob, where it is there. Whoever reads it can read on.
+    /// - Throws: `FileError`
+    public func remove(_ digest: Digest) throws(FileError) {
+        try (try? directory.directory("blobs/\(digest.algorithm.rawValue)"))?.remove(digest.hex)
+    }
+
     /// All blobs, the one that was used longest ago first.
     public func entries() throws -> [Entry] {
         var result: [Entry] = []
@@ -74,7 +80,7 @@ public struct CacheDirectory: Sendable {
         var total = entries.reduce(0) { $0 + $1.size }
         var freed = 0
         for entry in entries where total > limit {
-            try directory.directory("blobs/\(entry.digest.algorithm.rawValue)").remove(entry.digest.hex)
+            try remove(entry.digest)
             total -= entry.size
             freed += entry.size
         }

@@ -189,23 +189,22 @@ public struct RuntimeContainer: Sendable {
 /// Who runs a program when this process has died without a word, by SIGKILL: a container's processes don't end with who made it.
 private final class Heir {
     private let process: pid_t
-    private let will: OpenFile
+    /// Its other end tells when this process is gone.
+    private let life: OpenFile
 
     init(_ program: String, _ arguments: [String]) throws {
-        var ends: [Int32] = [-1, -1]
-        guard system_pipe(&ends) == 0 else { throw FileError("make", "a pipe") }
-        let reader = OpenFile(descriptor: ends[0], path: "a pipe")
-        will = OpenFile(descriptor: ends[1], path: "a pipe")
+        let (reader, writer) = try CapturedStreams.pipe()
+        life = writer
         let null = try OpenFile.open("/dev/null", O_RDWR)
         // In a session of its own, since whole process groups are killed. Who makes the container may still be at it.
-        let script = "read -r _ || for _ in 1 2 3 4 5; do \"$@\"; sleep 1; done"
+        let script = "read -r _; for _ in 1 2 3 4 5; do \"$@\"; sleep 1; done"
         process = try startProgram(
             programOnPath("setsid"), ["sh", "-c", script, "sh", program] + arguments, descriptors: [], streams: [reader, null, null])
     }
 
     /// There is nothing left to do.
     func dismiss() {
-        try? will.write("\n")
+        kill(process, SIGKILL)
         while waitpid(process, nil, 0) < 0, errno == EINTR {}
     }
 }

@@ -34,7 +34,7 @@ final class CapturedStreams {
             companionProgram("d2a-image"), ["capture", "--limit=\(limit)", String(sources.count)], descriptors: [report] + sources)
     }
 
-    private static func pipe() throws(FileError) -> (read: OpenFile, write: OpenFile) {
+    static func pipe() throws(FileError) -> (read: OpenFile, write: OpenFile) {
         var ends: [Int32] = [-1, -1]
         guard system_pipe(&ends) == 0 else { throw FileError("make", "a pipe") }
         return (OpenFile(descriptor: ends[0], path: "a pipe"), OpenFile(descriptor: ends[1], path: "a pipe"))

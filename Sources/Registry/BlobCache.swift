@@ -57,11 +57,9 @@ public final class BlobCache: Sendable {
         return file
     }
 
-    /// Whoever reads the blob can read on.
+    /// Removes a blob, where it is there. Whoever reads it can read on.
     /// - Throws: `FileError`
-    public func remove(_ digest: Digest) throws(FileError) {
-        try (try? directory.directory("blobs/\(digest.algorithm.rawValue)"))?.remove(digest.hex)
-    }
+    public func remove(_ digest: Digest) throws(FileError) { try kept.remove(digest) }
 
     /// A blob that is kept and whole. What isn't whole is removed.
     private func find(_ digest: Digest, size: Int?) throws -> OpenFile? {

@@ -25,9 +25,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         global count
         with lock:
             count += 1
-            kind = ["503", "cut", "429", "half"][count // 10 % 4] if count % 10 == 0 else "fine"
-            if pause:
-                kind = "429" if count == 10 else "fine"
+            kind = "fine"
+            if count == 10 and pause:
+                kind = "429"
+            elif count % 10 == 0 and not pause:
+                kind = ["503", "cut", "429", "half"][count // 10 % 4]
             with open(log, "a") as file:
                 file.write(f"{kind} {self.path} {time.monotonic()}\n")
         return kind

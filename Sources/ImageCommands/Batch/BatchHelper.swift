@@ -80,8 +80,8 @@ struct BatchHelper: ParsableCommand {
         let blobs = try own.map { try BlobCache(CacheDirectory($0.directory), limit: budget.ownCache ?? .max / 2) } ?? source.cache(in: CacheDirectory(kept))
         let display = BatchDisplay(plan, json: json, quiet: quiet)
         let summary = BatchRun(plan, settings, directory, cache: blobs, tell: display.handle).run()
-        let list = Result { try Self.listFailures(summary, directory) }
-        display.finish(summary, failed: (try? list.get()).flatMap { $0.map { "\(shown)/\(BatchDirectory.name)/\($0)" } })
+        let list = Result { try listFailures(summary, directory) }
+        display.finish(summary, failed: try? list.get())
         if case .failure(let error) = list {
             // On a full disk, say: what became of the images is told all the same.
             guard !summary.failures.isEmpty else { throw error }
@@ -91,15 +91,15 @@ struct BatchHelper: ParsableCommand {
     }
 
     /// Writes down what is left to do, as a list that a batch takes.
-    /// - Returns: its name; nil where nothing is left.
-    private static func listFailures(_ summary: BatchRun.Summary, _ directory: BatchDirectory) throws -> String? {
+    /// - Returns: what it is called; nil where nothing is left.
+    private func listFailures(_ summary: BatchRun.Summary, _ directory: BatchDirectory) throws -> String? {
         let name = "failed.list"
         guard !summary.failures.isEmpty else {
             try directory.directory.remove(name)
             return nil
         }
         try directory.write(Array(BatchList(summary.failures).text.utf8), as: name)
-        return name
+        return "\(shown)/\(BatchDirectory.name)/\(name)"
     }
 
     private func check(_ item: BatchItem) throws {
