@@ -186,7 +186,7 @@ static inline int system_own_mounts(void) {
 }
 static inline int system_mount_overlay(const char *target, const char *layers) { return mount("overlay", target, "overlay", 0, layers); }
 /* Processes below this one whose parents end become its children. */
-static inline int system_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+static inline int system_adopt_orphans(int adopt) { return prctl(PR_SET_CHILD_SUBREAPER, adopt, 0, 0, 0); }
 static inline int system_bind(const char *source, const char *target) { return mount(source, target, 0, MS_BIND, 0); }
 static inline int system_unmount(const char *target) { return umount2(target, MNT_DETACH); }
 

@@ -33,7 +33,8 @@ public struct RuntimeContainer: Sendable {
         let image = settings.words(arguments)
         guard !image.isEmpty else { return .refused("No command specified") }
         // Whoever waits for the container's process must be its parent, once the runtime has gone.
-        guard system_adopt_orphans() == 0 else { throw FileError("adopt", "processes without a parent") }
+        try Self.adoptOrphans()
+        defer { Self.leaveOrphans() }
         let container = DockerContainer(settings: settings, tree: tree)
         let result = Monitor<Result<RunRecord, any Error>?>(nil)
         WorkerThread {
@@ -41,6 +42,27 @@ public struct RuntimeContainer: Sendable {
             result.update { $0 = outcome }
         }.join()
         return try result.update { $0! }.get()
+    }
+
+    /// How many containers run now. Between them this process adopts nobody: who else's orphans they are would wait for it for ever.
+    private static let running = Monitor(0)
+
+    private static func adoptOrphans() throws(FileError) {
+        let adopts = running.update { running in
+            running += 1
+            return running > 1 || system_adopt_orphans(1) == 0
+        }
+        guard adopts else {
+            leaveOrphans()
+            throw FileError("adopt", "processes without a parent")
+        }
+    }
+
+    private static func leaveOrphans() {
+        running.update { running in
+            running -= 1
+            if running == 0 { _ = system_adopt_orphans(0) }
+        }
     }
 
     /// Runs on a thread of its own.

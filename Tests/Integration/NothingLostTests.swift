@@ -89,7 +89,7 @@ struct NothingLostTests {
                     if [ $((RANDOM % 2)) = 0 ]; then kill -KILL -- -$victim; else kill -KILL $(pgrep -P $victim) $victim; fi 2>/dev/null
                     wait $victim 2>/dev/null; [ $? != 137 ] || killed=$((killed + 1))
                     # Who was called last may only just learn of it.
-                    for i in $(seq 1000); do pgrep -g $victim >/dev/null || break; sleep 0.02; done
+                    for i in $(seq 1000); do pgrep -r R,S,D,T -g $victim >/dev/null || break; sleep 0.02; done
                     whole; clean
                     before; began=$(date +%s%N); made=$(work 2>error) || fail "\(kind) after a kill: $(cat error)"; took=$((($(date +%s%N) - began) / 1000)); right
                     [ $killed -lt \(kills / 7) ] || break

@@ -6,7 +6,7 @@ private final class Podman {
     let socket: String
     private let process = Process()
     /// Short: podman refuses longer ones.
-    private let root = "/tmp/d2a-podman-\(getpid())"
+    private let root = "/tmp/d2a-podman-\(getpid())-\(UInt16.random(in: 0...UInt16.max))"
 
     init() throws {
         socket = "unix://\(root)/podman.sock"
@@ -137,7 +137,8 @@ struct PodmanTests {
 
     /// Of a comparison that is killed the next one takes away what it has left; what isn't certainly of a dead process stays.
     @Test func theDeadLeaveNothing() throws {
-        let podman = try #require(SharedPodman.podman)
+        // Its own: others' comparisons would take away what was left, too.
+        let podman = try Podman()
         let place = try Place()
         let archive = try place.archive(ProcessComparisonTests.layer, config: #"{"Cmd":["/bin/busybox","sleep","100"]}"#)
         let other = try place.shell("cp \(archive) other.docker; cp $BUSYBOX busybox.docker")
@@ -156,7 +157,6 @@ struct PodmanTests {
             for tag in mine ffffffff-$space-$process-1-x $boot-1-$process-1-x $boot-$space-$alive-$(cut -d' ' -f22 /proc/$alive/stat)-x; do
                 api "images/$image/tag?repo=localhost/d2a-compare&tag=$tag" -X POST >/dev/null; done
             d2a compare busybox.docker --only=process --with=podman >/dev/null 2>&1
-            # Others run at the same time.
             ours | grep -E -- "-x$|^mine$|-$process-" | sed "s/$boot/BOOT/; s/$space/SPACE/; s/-$process-/-DEAD-/; s/-$alive-[0-9]*/-ALIVE-START/" | LC_ALL=C sort; kill -9 $alive
             for tag in $(ours | grep -E -- '-x$|^mine$'); do api images/localhost/d2a-compare:$tag -X DELETE >/dev/null; done
             """)
