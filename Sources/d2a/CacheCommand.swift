@@ -12,6 +12,7 @@ import Program
 /// `d2a cache`: the downloads that are kept for the next time.
 struct Cache: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "cache",
         abstract: "Look at the downloads that are kept for the next time, remove them, or make more.",
         discussion: """
             Layers and manifests as registries served them, shared by all commands. They are in $D2A_CACHE, else /var/cache/d2a for root, else \
@@ -26,7 +27,7 @@ struct Cache: ParsableCommand {
     }
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List what is kept, the one that was used last at the end.")
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List what is kept, the one that was used last at the end.")
 
         @Flag(help: "Show whole digests, and sizes in bytes.") var full = false
         @Flag(help: "Leave out the line of headings.") var noLegend = false
@@ -54,7 +55,7 @@ struct Cache: ParsableCommand {
     }
 
     struct Prune: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Remove what is kept, what was used longest ago first.")
+        static let configuration = CommandConfiguration(commandName: "prune", abstract: "Remove what is kept, what was used longest ago first.")
 
         @Option(help: ArgumentHelp("Leave so many bytes: 500M, 20G. (default: 0)", valueName: "size")) var keep = "0"
         @Flag(help: "Print JSON.") var json = false
@@ -74,6 +75,7 @@ struct Cache: ParsableCommand {
 
     struct Fill: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "fill",
             abstract: "Download images into the cache, and convert nothing.",
             discussion: "For batches and machines that lose their network: what is fetched later comes from here, but for the name's own manifest.")
 

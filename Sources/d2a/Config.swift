@@ -5,6 +5,7 @@ import Configuration
 /// `d2a config`: what the configuration files say together.
 struct Config: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "config",
         abstract: "Print the configuration, merged.",
         discussion: """
             JSON files in auth.d and paths.d of /usr/lib/rkt, /usr/lib/d2a, /etc/rkt, /etc/d2a and the user's ~/.config/d2a, in the format of rkt's; what \

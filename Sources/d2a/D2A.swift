@@ -14,6 +14,7 @@ struct D2A: ParsableCommand {
         commandName: Rkt.isInvoked ? "rkt" : "d2a",
         abstract: "Fetch Docker and appc images and run them, without a daemon.",
         discussion: "Exit status: 0 done, 254 failed, 2 wrong usage; run passes on the app's own, or 128 and the signal that ended it.",
+        // Every command has its name written out: the parser would look it up by reflection, of all commands at each start.
         subcommands: [
             Fetch.self,
             TrustKeys.self,
@@ -79,6 +80,13 @@ struct GlobalOptions: ParsableArguments {
     var systemConfig: String?
     @Option(help: ArgumentHelp("The user's configuration. (default: $D2A_USER_CONFIG, else $XDG_CONFIG_HOME/d2a or ~/.config/d2a)", valueName: "path"))
     var userConfig: String?
+
+    /// Where none is given, without asking the parser.
+    static var none: GlobalOptions {
+        var options = GlobalOptions()
+        (options.dir, options.localConfig, options.systemConfig, options.userConfig) = (nil, nil, nil, nil)
+        return options
+    }
 
     /// Who looks for configuration looks at these variables.
     func validate() {

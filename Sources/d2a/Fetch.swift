@@ -14,6 +14,7 @@ import Subprocess
 /// `d2a fetch`: an image into the store.
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "fetch",
         abstract: "Fetch images into the store and print their IDs.",
         discussion: """
             IMAGE is an ACI (FILE, https://HOST/FILE.aci), the name of one that discovery finds (example.com/app:1.0.0,os=linux, appc:NAME), \

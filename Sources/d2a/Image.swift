@@ -11,6 +11,7 @@ import Store
 /// `d2a image`: what is in the store.
 struct Image: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "image",
         abstract: "Look at images, in the store and in files, and publish them.",
         subcommands: [
             List.self, CatManifest.self, Export.self, Extract.self, Render.self, Verify.self, CollectGarbage.self, Validate.self, PatchManifest.self,

@@ -9,6 +9,7 @@ extension Image {
     /// `d2a image validate`: what `actool validate` does.
     struct Validate: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "validate",
             abstract: "Check ACI files and manifests against the appc spec.",
             discussion: """
                 Layout, compression and manifest of an ACI; the directory that an ACI is made of; or an image or pod manifest alone. \

@@ -3,7 +3,7 @@ import ArgumentParser
 import Program
 
 struct Version: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Print the versions of this program and of the appc spec.")
+    static let configuration = CommandConfiguration(commandName: "version", abstract: "Print the versions of this program and of the appc spec.")
 
     @Flag(help: "Print JSON.") var json = false
 

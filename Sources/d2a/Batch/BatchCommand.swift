@@ -11,6 +11,7 @@ struct BatchCommand: ParsableCommand {
 
     struct Convert: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "convert",
             abstract: "Convert all images of a list to ACIs. (default)",
             discussion: """
                 LIST has an image a line, as docker2aci takes them: names of registries, docker-archive:FILE, oci:DIRECTORY, paths with \
@@ -41,6 +42,7 @@ struct BatchCommand: ParsableCommand {
 
     struct Expand: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "expand",
             abstract: "Print the images that a batch would convert, as a list.",
             discussion: "Wildcards and registries are looked through now: what is printed stays the same for all tasks of a cluster.")
 

@@ -27,6 +27,7 @@ struct BatchReports: ParsableArguments {
 extension BatchCommand {
     struct Collect: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "collect",
             abstract: "Make one report of what the tasks of a batch did.",
             discussion: """
                 Prints the report as text, and leaves a list of what failed or is unfinished in DIR/.d2a-batch/failed.list, with which it can be \

@@ -7,6 +7,7 @@ import Publishing
 extension BatchCommand {
     struct RunTask: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "run-task",
             abstract: "Convert those images of a list that are one task of a cluster's.",
             discussion: """
                 Without INDEX the task is found in JOB_COMPLETION_INDEX (Kubernetes), SLURM_ARRAY_TASK_ID or AWS_BATCH_JOB_ARRAY_INDEX. \

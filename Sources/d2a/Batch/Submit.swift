@@ -9,6 +9,7 @@ import Subprocess
 extension BatchCommand {
     struct Submit: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "submit",
             abstract: "Convert the images of a list on a cluster: hand an engine an array job.",
             discussion: """
                 Each task converts one image, or several (--chunk), into DIR, which all tasks share: on a network file system, or \

@@ -9,6 +9,7 @@ import Store
 /// `d2a diff`: what two images, or trees, have different.
 struct Diff: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "diff",
         abstract: "Show what two images or directories have different.",
         discussion: """
             A and B are images as d2a fetch takes them, IDs or names of images in the store, directories of an image layout (manifest and rootfs), or any \

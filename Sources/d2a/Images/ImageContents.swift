@@ -11,6 +11,7 @@ extension Image {
     /// `d2a image export`: the image as a file.
     struct Export: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "export",
             abstract: "Write an image of the store to a file.", discussion: "The file is the uncompressed ACI: the hash of its bytes is the image's ID.")
 
         @OptionGroup var global: GlobalOptions
@@ -33,6 +34,7 @@ extension Image {
     /// `d2a image render`: what an image shows, with all that it is built on.
     struct Render: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "render",
             abstract: "Unpack an image of the store, and all that it is built on, into a directory.", discussion: Unpacking.discussion)
 
         @OptionGroup var global: GlobalOptions
@@ -48,6 +50,7 @@ extension Image {
     /// `d2a image extract`: what is in an image itself.
     struct Extract: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "extract",
             abstract: "Unpack an image of the store alone, without what it is built on.", discussion: Unpacking.discussion)
 
         @OptionGroup var global: GlobalOptions
@@ -102,6 +105,7 @@ extension Image {
     /// `d2a image verify`: whether images and their trees are what they were.
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "verify",
             abstract: "Check images of the store, and the trees rendered from them, against their IDs.",
             discussion: """
                 Each file is hashed, and each tree compared with the images that it was rendered from: names, contents, owners, modes, times, links, \

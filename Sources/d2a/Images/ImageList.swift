@@ -8,6 +8,7 @@ import Store
 extension Image {
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "list",
             abstract: "List the images in the store.",
             discussion: "The size is that of the image and of the trees rendered from it. JSON has all fields, and times in nanoseconds.")
 

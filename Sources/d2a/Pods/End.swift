@@ -10,6 +10,7 @@ import Store
 /// `d2a stop`: ends pods.
 struct Stop: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "stop",
         abstract: "End pods that run.",
         discussion: "Their apps get TERM, and KILL after the time that --stop-timeout of d2a run has set. It doesn't wait: d2a status --wait does.")
 

@@ -11,6 +11,7 @@ import Store
 /// `d2a enter`: a program in a pod that runs.
 struct Enter: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "enter",
         abstract: "Run a program in a pod that runs.",
         discussion: """
             It is run as root, with the environment and the capabilities of the app, in the app's root, and on a terminal of the pod's where \

@@ -41,7 +41,7 @@ struct ListPods: ParsableCommand {
 
 /// `d2a status`: one pod.
 struct Status: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show what a pod is doing, as lines of NAME=VALUE.")
+    static let configuration = CommandConfiguration(commandName: "status", abstract: "Show what a pod is doing, as lines of NAME=VALUE.")
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var which: PodArguments
@@ -104,6 +104,7 @@ struct CatPodManifest: ParsableCommand {
 /// `d2a logs`: what an app has written, where that was to be kept.
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "logs",
         abstract: "Print what apps have written.",
         discussion: "Only output that was to be kept is there: d2a run … IMAGE --stdout=log --stderr=log. Of each app the last 32 to 64 MiB are kept.")
 

@@ -143,6 +143,14 @@ struct PodOptions: ParsableArguments {
 
     static let switches: Set<String> = ["inherit-env", "no-overlay"]
 
+    /// Where none is given, without asking the parser.
+    static var none: PodOptions {
+        var options = PodOptions()
+        (options.volume, options.mountAll, options.port, options.setEnv, options.setEnvFile) = ([], [], [], [], [])
+        (options.inheritEnv, options.noOverlay, options.podManifest) = (false, false, nil)
+        return options
+    }
+
     func validate() throws {
         let conflicts = !volume.isEmpty || !mountAll.isEmpty || !port.isEmpty || !setEnv.isEmpty || !setEnvFile.isEmpty || inheritEnv
         if podManifest != nil, conflicts { throw ValidationError("conflicting flags set with --pod-manifest (see --help)") }
@@ -212,6 +220,15 @@ struct RuntimeOptions: ParsableArguments {
     enum IPCMode: String, ExpressibleByArgument, CaseIterable { case auto, `private`, parent }
 
     static let switches: Set<String> = ["interactive", "rm", "mds-register", "strict", "private-users", "end-with-parent"]
+
+    /// Where none is given, without asking the parser.
+    static var none: RuntimeOptions {
+        var options = RuntimeOptions()
+        (options.net, options.dns, options.dnsSearch, options.dnsOpt, options.dnsDomain, options.hostsEntry) = (nil, [], [], [], nil, [])
+        (options.privateUsers, options.strict, options.hostname, options.ipc, options.interactive, options.remove) = (false, false, nil, nil, false, false)
+        (options.endWithParent, options.stopTimeout, options.statusFd, options.stage1, options.mdsRegister) = (false, 10, nil, nil, false)
+        return options
+    }
 }
 
 extension Stage1Kind: ExpressibleByArgument {}

@@ -8,7 +8,7 @@ import Store
 
 /// `d2a prepare`: a pod that is run later.
 struct Prepare: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Prepare a pod for d2a run-prepared, and print its UUID.")
+    static let configuration = CommandConfiguration(commandName: "prepare", abstract: "Prepare a pod for d2a run-prepared, and print its UUID.")
 
     @Argument(parsing: .captureForPassthrough) var words: [String] = []
 

@@ -14,7 +14,7 @@ import Store
 
 /// `d2a run`: images' apps in a pod.
 struct Run: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Run images in a pod of their own.")
+    static let configuration = CommandConfiguration(commandName: "run", abstract: "Run images in a pod of their own.")
 
     @Argument(parsing: .captureForPassthrough) var words: [String] = []
 
@@ -49,12 +49,36 @@ struct Run: ParsableCommand {
         @OptionGroup var pod: PodOptions
         @OptionGroup var runtime: RuntimeOptions
         @Option var uuidFileSave: String?
+
+        init() {}
+
+        /// The options that most runs do with, read without the parser, which takes more time than all else of a pod's start.
+        /// - Parameter words: as ``CommandGrammar/split(_:)`` gives them.
+        /// - Returns: nil where another is among them.
+        init?(plain words: [String]) {
+            (global, pod, runtime, uuidFileSave) = (.none, .none, .none, nil)
+            for word in words {
+                let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+                switch (parts[0], parts.dropFirst().first) {
+                case ("--dir", let value?): global.dir = value
+                case ("--hostname", let value?): runtime.hostname = value
+                case ("--interactive", nil): runtime.interactive = true
+                case ("--net", let value?): runtime.net = value
+                case ("--port", let value?): pod.port.append(value)
+                case ("--private-users", nil): runtime.privateUsers = true
+                case ("--rm", nil): runtime.remove = true
+                case ("--set-env", let value?): pod.setEnv.append(value)
+                case ("--volume", let value?): pod.volume.append(value)
+                default: return nil
+                }
+            }
+        }
     }
 
     func run() throws {
         if PodCommand.asksForHelp(words) { return print(Usage.helpMessage()) }
         let (podWords, apps) = try PodCommand.grammar.split(words)
-        let (options, fetching) = try PodCommand.options(Options.self, podWords)
+        let (options, fetching) = try Options(plain: podWords).map { ($0, nil) } ?? PodCommand.options(Options.self, podWords)
         if options.runtime.endWithParent { system_signal_with_parent(SIGTERM) }
         let store = try options.global.store()
         let request = try PodRequest(options.pod, apps, fetching, store)

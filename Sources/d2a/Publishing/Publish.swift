@@ -6,6 +6,7 @@ extension Image {
     /// `d2a image publish`
     struct Publish: ParsableCommand {
         static let configuration = CommandConfiguration(
+            commandName: "publish",
             abstract: "Bring ACI files to where d2a fetch and rkt find them by their names.",
             discussion: """
                 TO is a directory, which any web server may serve, or s3://BUCKET[/PREFIX]: the keys of an object store are looked for where AWS's tools \
