@@ -79,6 +79,57 @@ public struct ControlGroupLayout: Sendable, Equatable {
     }
 }
 
+/// What holds processes to limits. The versions have different names for it.
+private enum Controller: CaseIterable {
+    case memory, processors, blockDevices
+
+    var version1: String {
+        switch self {
+        case .memory: "memory"
+        case .processors: "cpu"
+        case .blockDevices: "blkio"
+        }
+    }
+
+    var version2: String { self == .blockDevices ? "io" : version1 }
+
+    static func all(of limits: ResourceLimits) -> [Controller] { allCases.filter { !$0.isolators(of: limits).isEmpty } }
+
+    /// The isolators that it enforces.
+    func isolators(of limits: ResourceLimits) -> [String] {
+        switch self {
+        case .memory: limits.memory != nil ? ["resource/memory"] : []
+        case .processors: limits.processors != nil || limits.shares != nil ? ["resource/cpu"] : []
+        case .blockDevices:
+            (limits.blockBandwidth != nil ? ["resource/block-bandwidth"] : []) + (limits.blockOperations != nil ? ["resource/block-iops"] : [])
+        }
+    }
+}
+
+/// A disk, or what looks like one: not a part of it.
+public struct BlockDevice: Sendable, Equatable, CustomStringConvertible {
+    public var major: Int
+    public var minor: Int
+
+    /// - Parameter text: `8:0`
+    public init?(_ text: String) {
+        let numbers = text.split(separator: ":").compactMap { Int($0) }
+        guard numbers.count == 2 else { return nil }
+        (major, minor) = (numbers[0], numbers[1])
+    }
+
+    public var description: String { "\(major):\(minor)" }
+
+    /// The machine's, in the order of their names.
+    public static func all() -> [BlockDevice] {
+        let names = (try? Directory.open("/sys/block").names()) ?? []
+        return names.sorted().compactMap { name in
+            let number = try? OpenFile.open("/sys/block/\(name)/dev").readAll(limit: 64)
+            return number.flatMap { BlockDevice(String(decoding: $0, as: UTF8.self).filter { !$0.isWhitespace }) }
+        }
+    }
+}
+
 /// The control groups of one pod: one for it, and one in it for every app with limits. Those that are made are what can be removed
 /// by ``remove(_:)``, by whoever finds the list.
 public struct PodControlGroups {
@@ -102,57 +153,61 @@ public struct PodControlGroups {
     /// Makes the pod's own groups.
     /// - Parameter devices: numbers of devices that apps may use besides the usual ones, such as `c 10:200 rwm`; nil for no rule.
     public mutating func makePod(_ limits: ResourceLimits, appsHaveLimits: Bool, devices: [String]?) throws(IsolationError) {
-        let wanted = Self.controllers(limits)
-        for controller in ["cpu", "memory", "devices"] {
-            guard wanted.contains(controller) || controller == "devices" && devices != nil, let parent = layout.version1[controller] else { continue }
+        let wanted = Controller.all(of: limits)
+        for controller in wanted {
+            guard let parent = layout.version1[controller.version1] else { continue }
             let group = "\(parent)/\(name)"
             guard make(group) else {
-                if wanted.contains(controller) { report(controller, of: "the pod") }
+                report(controller, limits, of: "the pod")
                 continue
             }
-            if controller == "devices" { try allow(devices ?? [], in: group) } else { try apply(limits, controller, version: 1, in: group) }
-            joined.append(try entrance(of: group, version: 1))
+            try apply(limits, controller, version: 1, in: group)
+            joined.append(try Self.entrance(of: group, version: 1))
         }
-        let rest = wanted.filter { layout.version1[$0] == nil }
+        if let devices, let parent = layout.version1["devices"], case let group = "\(parent)/\(name)", make(group) {
+            try allow(devices, in: group)
+            joined.append(try Self.entrance(of: group, version: 1))
+        }
+        let rest = wanted.filter { layout.version1[$0.version1] == nil }
         guard !rest.isEmpty || appsHaveLimits && layout.version1["memory"] == nil else { return }
-        guard let group = makeVersion2() else { return rest.forEach { report($0, of: "the pod") } }
+        guard let group = makeVersion2() else { return rest.forEach { report($0, limits, of: "the pod") } }
         for controller in rest {
-            if layout.version2Controllers.contains(controller) {
+            if layout.version2Controllers.contains(controller.version2) {
                 try apply(limits, controller, version: 2, in: group)
             } else {
-                report(controller, of: "the pod")
+                report(controller, limits, of: "the pod")
             }
         }
         // Processes may be in leaves only: process 1 gets one of its own, beside the apps'.
         let leaf = group + "/init"
-        if make(leaf) { joined.append(try entrance(of: leaf, version: 2)) }
+        if make(leaf) { joined.append(try Self.entrance(of: leaf, version: 2)) }
     }
 
     /// Makes an app's own groups.
     /// - Returns: their files, by which the app joins them.
     public mutating func makeApp(_ app: String, _ limits: ResourceLimits) throws(IsolationError) -> [OpenFile] {
         var joined: [OpenFile] = []
-        for controller in Self.controllers(limits) {
-            if let parent = layout.version1[controller] {
+        for controller in Controller.all(of: limits) {
+            if let parent = layout.version1[controller.version1] {
                 let (pod, group) = ("\(parent)/\(name)", "\(parent)/\(name)/app-\(app)")
                 guard directories.contains(pod) || make(pod), make(group) else {
-                    report(controller, of: "the app \(app)")
+                    report(controller, limits, of: "the app \(app)")
                     continue
                 }
                 try apply(limits, controller, version: 1, in: group)
-                joined.append(try entrance(of: group, version: 1))
-            } else if let pod = makeVersion2(), layout.version2Controllers.contains(controller) {
+                joined.append(try Self.entrance(of: group, version: 1))
+            } else if let pod = makeVersion2(), layout.version2Controllers.contains(controller.version2) {
                 let group = "\(pod)/app-\(app)"
                 if !directories.contains(group) {
                     guard make(group) else {
-                        report(controller, of: "the app \(app)")
+                        report(controller, limits, of: "the app \(app)")
                         continue
                     }
-                    joined.append(try entrance(of: group, version: 2))
+                    joined.append(try Self.entrance(of: group, version: 2))
                 }
                 try apply(limits, controller, version: 2, in: group)
             } else {
-                report(controller, of: "the app \(app)")
+                report(controller, limits, of: "the app \(app)")
             }
         }
         return joined
@@ -169,9 +224,14 @@ public struct PodControlGroups {
             }
         }
         var possible = limits
-        for controller in Self.controllers(limits) where layout.version1[controller] == nil && !layout.version2Controllers.contains(controller) {
-            report(controller, of: "the app \(app)")
-            if controller == "memory" { possible.memory = nil } else { (possible.processors, possible.shares) = (nil, nil) }
+        for controller in Controller.all(of: limits)
+        where layout.version1[controller.version1] == nil && !layout.version2Controllers.contains(controller.version2) {
+            report(controller, limits, of: "the app \(app)")
+            switch controller {
+            case .memory: possible.memory = nil
+            case .processors: (possible.processors, possible.shares) = (nil, nil)
+            case .blockDevices: (possible.blockBandwidth, possible.blockOperations) = (nil, nil)
+            }
         }
         return ("\(pod)/app-\(app)", possible)
     }
@@ -190,16 +250,25 @@ public struct PodControlGroups {
         return directories.filter { access($0, F_OK) == 0 }
     }
 
-    // MARK: Making
-
-    private static func controllers(_ limits: ResourceLimits) -> [String] {
-        (limits.memory != nil ? ["memory"] : []) + (limits.processors != nil || limits.shares != nil ? ["cpu"] : [])
+    /// The files by which one more process joins an app: its groups, and the pod's in hierarchies where it has none.
+    /// - Parameter directories: those of the pod, as they were made.
+    /// - Throws: ``IsolationError``
+    public static func entrances(to app: String, among directories: [String]) throws(IsolationError) -> [OpenFile] {
+        var files: [OpenFile] = []
+        for pod in directories where !directories.contains(where: { pod.hasPrefix($0 + "/") }) {
+            let groups = ["\(pod)/app-\(app)", "\(pod)/init", pod].filter { directories.contains($0) && access($0, F_OK) == 0 }
+            guard let group = groups.first else { continue }
+            files.append(try entrance(of: group, version: access("\(group)/tasks", F_OK) == 0 ? 1 : 2))
+        }
+        return files
     }
 
-    private mutating func report(_ controller: String, of whom: String) {
-        let parent = layout.version1[controller] ?? (layout.version2Controllers.contains(controller) ? layout.version2 : nil)
-        let reason = parent.map { "no control group can be made in \($0)" } ?? "there is no controller \(controller)"
-        unenforced.append("\(controller == "cpu" ? "resource/cpu" : "resource/memory") of \(whom) (\(reason))")
+    // MARK: Making
+
+    private mutating func report(_ controller: Controller, _ limits: ResourceLimits, of whom: String) {
+        let parent = layout.version1[controller.version1] ?? (layout.version2Controllers.contains(controller.version2) ? layout.version2 : nil)
+        let reason = parent.map { "no control group can be made in \($0)" } ?? "there is no controller \(controller.version2)"
+        for isolator in controller.isolators(of: limits) { unenforced.append("\(isolator) of \(whom) (\(reason))") }
     }
 
     private mutating func make(_ directory: String) -> Bool {
@@ -213,7 +282,7 @@ public struct PodControlGroups {
         guard let parent = layout.version2 else { return nil }
         let group = "\(parent)/\(name)"
         if directories.contains(group) { return group }
-        let controllers = ["cpu", "memory"].filter(layout.version2Controllers.contains)
+        let controllers = Controller.allCases.map(\.version2).filter(layout.version2Controllers.contains)
         guard !controllers.isEmpty else { return nil }
         let passed = controllers.map { "+" + $0 }.joined(separator: " ")
         guard Self.write(passed, "\(parent)/cgroup.subtree_control") == 0, make(group), Self.write(passed, "\(group)/cgroup.subtree_control") == 0 else {
@@ -222,18 +291,36 @@ public struct PodControlGroups {
         return group
     }
 
-    private func apply(_ limits: ResourceLimits, _ controller: String, version: Int, in group: String) throws(IsolationError) {
+    private func apply(_ limits: ResourceLimits, _ controller: Controller, version: Int, in group: String) throws(IsolationError) {
         var values: [(String, String)] = []
-        if controller == "memory", let memory = limits.memory { values.append((version == 1 ? "memory.limit_in_bytes" : "memory.max", String(memory))) }
-        if controller == "cpu" {
+        switch controller {
+        case .memory: if let memory = limits.memory { values.append((version == 1 ? "memory.limit_in_bytes" : "memory.max", String(memory))) }
+        case .processors:
             if let (used, period) = limits.quota {
                 values += version == 1 ? [("cpu.cfs_period_us", String(period)), ("cpu.cfs_quota_us", String(used))] : [("cpu.max", "\(used) \(period)")]
             }
             if let shares = limits.shares, let weight = limits.weight {
                 values.append(version == 1 ? ("cpu.shares", String(shares)) : ("cpu.weight", String(weight)))
             }
+        case .blockDevices: return try applyToBlockDevices(limits, version, in: group)
         }
         for (file, value) in values { try set(value, file, in: group) }
+    }
+
+    /// The spec's limits are for each block device, in each direction.
+    private func applyToBlockDevices(_ limits: ResourceLimits, _ version: Int, in group: String) throws(IsolationError) {
+        let amounts = [("bps", limits.blockBandwidth), ("iops", limits.blockOperations)].compactMap { name, limit in limit.map { (name, String($0)) } }
+        for device in BlockDevice.all() {
+            let values =
+                version == 1
+                ? amounts.flatMap { name, limit in ["read", "write"].map { ("blkio.throttle.\($0)_\(name)_device", "\(device) \(limit)") } }
+                : [("io.max", "\(device) " + amounts.flatMap { name, limit in ["r\(name)=\(limit)", "w\(name)=\(limit)"] }.joined(separator: " "))]
+            for (file, value) in values {
+                let code = Self.write(value, "\(group)/\(file)")
+                // It has gone since, or is of a kind that the kernel holds to no limit, which files on it have others for.
+                guard [0, ENODEV, ENXIO, EOPNOTSUPP].contains(code) else { throw .controlGroup(path: group, what: "set \(file) of", code: code) }
+            }
+        }
     }
 
     /// Forbids all devices but those that every app has (appc spec `OS-SPEC.md`), terminals and what is asked for. Making any is
@@ -253,7 +340,7 @@ public struct PodControlGroups {
 
     /// The file by which a process with one thread joins a group. On version 1 that is the one for threads: where a thread moves itself,
     /// the kernel needn't wait for all forks and exits of the machine, which takes milliseconds.
-    private func entrance(of group: String, version: Int) throws(IsolationError) -> OpenFile {
+    private static func entrance(of group: String, version: Int) throws(IsolationError) -> OpenFile {
         do { return try OpenFile.open("\(group)/\(version == 1 ? "tasks" : "cgroup.procs")", O_WRONLY) } catch {
             throw .controlGroup(path: group, what: "open", code: error.code)
         }

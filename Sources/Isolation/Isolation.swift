@@ -10,6 +10,10 @@ public struct Isolation: Sendable, Equatable {
     public var resources = ResourceLimits()
     /// Bytes a second in each direction, on each network but loopback.
     public var networkBandwidth: Int64?
+    /// What SELinux is to run the app as: `user:role:type:level`.
+    public var selinuxContext: String?
+    /// The name of a profile that AppArmor has loaded.
+    public var appArmorProfile: String?
     /// Kernel parameters of the pod's own namespaces, by key.
     public var sysctl: [(key: String, value: String)] = []
     /// Names of isolators that are not enforced, of which the person must be told.
@@ -20,7 +24,8 @@ public struct Isolation: Sendable, Equatable {
     /// Isolators that are set and that only a process fenced in by them has.
     public var isolatorsOfSandbox: [String] {
         (capabilities != .standard ? ["os/linux/capabilities-…-set"] : []) + (systemCalls != .standard ? ["os/linux/seccomp-…-set"] : [])
-            + (noNewPrivileges ? ["os/linux/no-new-privileges"] : [])
+            + (noNewPrivileges ? ["os/linux/no-new-privileges"] : []) + (selinuxContext != nil ? ["os/linux/selinux-context"] : [])
+            + (appArmorProfile != nil ? ["os/linux/apparmor-profile"] : [])
     }
 
     /// - Parameter pod: whether these are a pod's own isolators, and not an app's.
@@ -30,9 +35,12 @@ public struct Isolation: Sendable, Equatable {
         var (retained, removed): (Capabilities?, Capabilities?) = (nil, nil)
         for isolator in isolators {
             let name = isolator.name
-            guard let value = IsolatorValue(isolator) else {
-                throw .badValue(isolator: name, value: (try? CanonicalJSON.text(isolator.value)) ?? "this")
+            func badValue() -> IsolationError { .badValue(isolator: name, value: (try? CanonicalJSON.text(isolator.value)) ?? "this") }
+            func positiveLimit(_ amount: ResourceAmount) throws(IsolationError) -> Int64 {
+                guard let limit = amount.limit?.units, limit > 0 else { throw badValue() }
+                return limit
             }
+            guard let value = IsolatorValue(isolator) else { throw badValue() }
             // Only capabilities add up.
             guard seen.insert(name).inserted || name.hasPrefix("os/linux/capabilities-") else { throw .twice(isolator: name) }
             switch value {
@@ -52,12 +60,12 @@ public struct Isolation: Sendable, Equatable {
                 for (key, value) in values.sorted(by: { $0.key < $1.key }) {
                     if Self.isNamespaced(key), !value.utf8.contains(0) { sysctl.append((key, value)) } else { unenforced.append("\(name) \(key)") }
                 }
-            case .networkBandwidth(let amount):
-                guard let limit = amount.limit?.units, limit > 0 else {
-                    throw .badValue(isolator: name, value: (try? CanonicalJSON.text(isolator.value)) ?? "this")
-                }
-                networkBandwidth = limit
-            case .blockBandwidth, .blockOperations, .selinuxContext, .appArmorProfile, .sysctl, .unknown: unenforced.append(name)
+            case .networkBandwidth(let amount): networkBandwidth = try positiveLimit(amount)
+            case .blockBandwidth(let amount): resources.blockBandwidth = try positiveLimit(amount)
+            case .blockOperations(let amount): resources.blockOperations = try positiveLimit(amount)
+            case .selinuxContext(let context): selinuxContext = context
+            case .appArmorProfile(let profile): appArmorProfile = profile
+            case .sysctl, .unknown: unenforced.append(name)
             }
             // What is an app's only means nothing for a pod.
             if pod, name.hasPrefix("os/linux/"), name != "os/linux/selinux-context", name != "os/linux/apparmor-profile" { unenforced.append(name) }
@@ -92,6 +100,7 @@ public struct Isolation: Sendable, Equatable {
     public static func == (a: Isolation, b: Isolation) -> Bool {
         (a.capabilities, a.systemCalls, a.noNewPrivileges, a.oomScoreAdjust, a.resources)
             == (b.capabilities, b.systemCalls, b.noNewPrivileges, b.oomScoreAdjust, b.resources)
+            && (a.networkBandwidth, a.selinuxContext, a.appArmorProfile) == (b.networkBandwidth, b.selinuxContext, b.appArmorProfile)
             && a.unenforced == b.unenforced && a.sysctl.elementsEqual(b.sysctl, by: ==)
     }
 }
@@ -104,10 +113,14 @@ public struct ResourceLimits: Sendable, Equatable {
     public var processors: Quantity?
     /// 2 to 262144, 1024 where nothing is said.
     public var shares: Int?
+    /// Bytes a second, of each block device and in each direction.
+    public var blockBandwidth: Int64?
+    /// The same in operations.
+    public var blockOperations: Int64?
 
     public init() {}
 
-    public var isEmpty: Bool { memory == nil && processors == nil && shares == nil }
+    public var isEmpty: Bool { self == ResourceLimits() }
 
     /// Microseconds of each period that may be used, and the period: a period long enough that the kernel takes the quota (at least
     /// 1 ms, of at most 1 s).

@@ -154,9 +154,30 @@ public struct RuntimeConfiguration: Sendable, Equatable, Codable {
                 (self.shares, self.quota, self.period) = (shares, quota, period)
             }
         }
+        public struct BlockIO: Sendable, Equatable, Codable {
+            /// So much a second, of one device.
+            public struct Throttle: Sendable, Equatable, Codable {
+                public var major: Int
+                public var minor: Int
+                public var rate: UInt64
+
+                public init(_ major: Int, _ minor: Int, rate: UInt64) { (self.major, self.minor, self.rate) = (major, minor, rate) }
+            }
+            public var throttleReadBpsDevice: [Throttle]?
+            public var throttleWriteBpsDevice: [Throttle]?
+            public var throttleReadIOPSDevice: [Throttle]?
+            public var throttleWriteIOPSDevice: [Throttle]?
+
+            /// The same in both directions.
+            public init(bytes: [Throttle]?, operations: [Throttle]?) {
+                (throttleReadBpsDevice, throttleWriteBpsDevice) = (bytes, bytes)
+                (throttleReadIOPSDevice, throttleWriteIOPSDevice) = (operations, operations)
+            }
+        }
         public var devices: [DeviceRule]?
         public var memory: Memory?
         public var cpu: CPU?
+        public var blockIO: BlockIO?
 
         public init(devices: [DeviceRule]? = nil, memory: Memory? = nil, cpu: CPU? = nil) { (self.devices, self.memory, self.cpu) = (devices, memory, cpu) }
     }

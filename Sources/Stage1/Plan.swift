@@ -74,6 +74,7 @@ struct Plan {
     ///   - process: a pidfd of the app that it joins.
     ///   - namespaces: which of that process's it enters, as flags of setns(2).
     init(entering process: any DescriptorOwner, namespaces: Int, arguments: [String], environment: [NamedValue], terminal: Bool, limits: AppLimits) throws {
+        for group in limits.cgroups { step("cgroup", number(of: group)) }
         step("enter", number(of: process), String(namespaces))
         command(arguments, nil, nil, environment: environment)
         if terminal { step("terminal") }
@@ -177,6 +178,7 @@ struct Plan {
     private mutating func limits(_ limits: AppLimits) throws {
         step("capabilities", String(limits.bounding.rawValue), String(limits.inheritable.rawValue), String(limits.ambient.rawValue))
         if limits.noNewPrivileges { step("no-new-privileges") }
+        for label in limits.labels { step("label", label.file, label.word) }
         if let filter = limits.filter { step("seccomp", number(of: try OpenFile.inMemory("seccomp", filter))) }
     }
 

@@ -70,9 +70,11 @@ public struct AppLimits: Sendable {
     public var filter: [UInt8]?
     /// -1000 to 1000; the caller's where nil.
     public var oomScoreAdjust: Int?
+    /// What a security module runs the app as: the file to which a word is written for it, and the word.
+    public var labels: [(file: String, word: String)] = []
     /// The files by which the app joins its own groups.
     public var cgroups: [any DescriptorOwner] = []
-    /// What an OCI runtime enforces where it starts the app, in place of ``filter`` and ``cgroups``.
+    /// What an OCI runtime enforces where it starts the app, in place of ``filter``, ``labels`` and ``cgroups``.
     public var runtime = RuntimeLimits()
 
     public init(bounding: Capabilities) { self.bounding = bounding }
@@ -85,6 +87,9 @@ public struct RuntimeLimits: Sendable {
     /// The app's control group, below where the hierarchies are mounted.
     public var group: String?
     public var resources = RuntimeConfiguration.Resources()
+    /// `user:role:type:level`
+    public var selinuxContext: String?
+    public var appArmorProfile: String?
 
     public init() {}
 }

@@ -68,6 +68,7 @@ extension RuntimeConfiguration {
         inside.noNewPrivileges = limits.noNewPrivileges
         inside.oomScoreAdj = limits.oomScoreAdjust
         inside.rlimits = Limit.own
+        (inside.apparmorProfile, inside.selinuxLabel) = (limits.runtime.appArmorProfile, limits.runtime.selinuxContext)
 
         var mounts = Self.kernelMounts.filter { !sharesMemory || $0.destination != "/dev/shm" }
         if !hidesKernelPaths { for index in mounts.indices where mounts[index].destination == "/sys" { mounts[index].options.removeAll { $0 == "ro" } } }

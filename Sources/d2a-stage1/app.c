@@ -41,6 +41,7 @@ struct app {
     uint64_t bounding, inheritable, ambient;
     bool no_new_privileges;
     struct sock_fprog filter; /* of system calls; empty where there is none */
+    char *labels[2][2]; /* a security module's file, and what is written to it */
     bool terminal;
     bool dies_with_init;
     int streams[3]; /* what standard input, output and error are to be; as they are where below 0 */
@@ -167,7 +168,18 @@ static void hand_over_sockets(struct app *app) {
         if (dup2(app->sockets[index], 3 + (int)index) < 0) fail("can't hand over sockets");
 }
 
+/* What is written is for the next program of this process. Root does it: another user's files of a process that was root's are root's. */
+static void set_labels(const struct app *app) {
+    for (int index = 0; index < 2 && app->labels[index][0] != NULL; index++) {
+        const char *word = app->labels[index][1];
+        int fd = open(app->labels[index][0], O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, word, strlen(word)) < 0) fail("the security module refuses the app's label (%s)", word);
+        close(fd);
+    }
+}
+
 static _Noreturn void execute(const struct app *app, char **arguments, uid_t user, gid_t group) {
+    set_labels(app);
     become(app, user, group);
     /* Where the kernel doesn't end a pod with its process 1, this does. */
     if (app->dies_with_init) prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
@@ -259,6 +271,10 @@ static bool app_step(const char *step, struct plan *plan, struct app *app) {
         app->ambient = strtoull(plan_need(plan), NULL, 10);
     } else if (strcmp(step, "no-new-privileges") == 0) {
         app->no_new_privileges = true;
+    } else if (strcmp(step, "label") == 0) {
+        char **label = app->labels[app->labels[0][0] != NULL];
+        label[0] = plan_need(plan);
+        label[1] = plan_need(plan);
     } else if (strcmp(step, "seccomp") == 0) {
         read_filter(app, (int)plan_number(plan));
     } else if (strcmp(step, "terminal") == 0) {

@@ -13,13 +13,13 @@ import Testing
     /// Pods on machines of another making than this one: those with version 2 of control groups alone, and those with both. They are emulated.
     @Suite(.enabled(if: kernel != nil, "needs root, skopeo, umoci, busybox, qemu and Debian's packages (make setup)"))
     struct MachineTests {
-        private func run(_ groups: String, _ script: (_ id: String) -> String) throws -> Outcome {
+        private func run(_ groups: String, words: String = "", _ script: (_ id: String) throws -> String) throws -> Outcome {
             let place = try Place()
             let id = try place.fetchBusybox()
             // The tree is rendered here: there is no helper there.
             let rendered = try place.run("d2a", "run", "--rm", id, "--", "true")
             try #require(rendered.status == 0, "\(rendered)")
-            return try Lab.run("\(Lab.package)/Tests/Fixtures/machine", [try #require(kernel), Lab.programs, place.store, groups, script(id)])
+            return try Lab.run("\(Lab.package)/Tests/Fixtures/machine", [try #require(kernel), Lab.programs, place.store, groups, script(id), words])
         }
 
         /// Starts a pod with limits, looks at what is written for it by `look` in its app's groups, ends it, and looks at what is left.
@@ -80,6 +80,90 @@ import Testing
                     3
 
                     """, "\(outcome)")
+        }
+
+        /// A line that runs a pod of one app with isolators, where `/pod.json` is for it alone.
+        private func isolated(_ id: String, _ isolators: [[String: Any]], _ command: String) throws -> String {
+            let app: [String: Any] = ["exec": ["/bin/sh", "-c", command], "user": "0", "group": "0", "isolators": isolators]
+            let pod: [String: Any] = ["acVersion": "0.8.11", "acKind": "PodManifest", "apps": [["name": "a", "image": ["id": id], "app": app]]]
+            let text = String(decoding: try JSONSerialization.data(withJSONObject: pod), as: UTF8.self)
+            return "cat >/pod.json <<'END'\n\(text)\nEND\nd2a run --rm --pod-manifest=/pod.json 2>&1; echo $?"
+        }
+
+        /// What a program makes of a policy among the fixtures, as a word of a script.
+        private func compiled(_ program: String, _ arguments: [String]) throws -> String {
+            let place = try Place()
+            let outcome = try Lab.run("sh", ["-c", "cd '\(place.path)' && \(([program] + arguments).joined(separator: " ")) >policy && base64 -w0 policy"])
+            try #require(outcome.status == 0 && !outcome.output.isEmpty, "\(outcome)")
+            return outcome.output
+        }
+
+        @Test func blockDevices() throws {
+            let limits: [[String: Any]] = [
+                ["name": "resource/block-bandwidth", "value": ["default": true, "limit": "4M"]],
+                ["name": "resource/block-iops", "value": ["default": true, "limit": "100"]],
+            ]
+            let outcome = try run("v2") { id in
+                """
+                insmod /modules/loop.ko max_loop=2
+                \(try isolated(id, limits, "echo up; exec sleep 1000")) >/up & pod=$!
+                while ! grep -q up /up; do sleep 0.1; done; cat /sys/fs/cgroup/d2a-*/app-a/io.max | sort
+                d2a stop --force $(d2a list --no-legend | cut -c1-8) >/dev/null; wait $pod
+                """
+            }
+            let limit = "rbps=4000000 wbps=4000000 riops=100 wiops=100"
+            #expect(outcome.output == "7:0 \(limit)\n7:1 \(limit)\n", "\(outcome)")
+        }
+
+        @Test(.enabled(if: Lab.has("apparmor_parser"), "needs apparmor (make setup)")) func appArmor() throws {
+            let abi = "/etc/apparmor.d/abi/3.0"
+            let policy = try compiled(
+                "apparmor_parser",
+                [
+                    "--skip-kernel-load", "--skip-cache", "--stdout", "--policy-features=\(abi)", "--kernel-features=\(abi)",
+                    "\(Lab.package)/Tests/Fixtures/confined.apparmor",
+                ])
+            func profile(_ name: String) -> [[String: Any]] { [["name": "os/linux/apparmor-profile", "value": ["profile": name]]] }
+            let look = "cat /proc/self/attr/current; echo secret >/tmp/secret; cat /tmp/secret"
+            let outcome = try run("v2") { id in
+                """
+                mount -t securityfs s /sys/kernel/security; echo \(policy) | base64 -d >/policy; cat /policy >/sys/kernel/security/apparmor/.load
+                \(try isolated(id, profile("confined"), look))
+                \(try isolated(id, [], look))
+                \(try isolated(id, profile("missing"), look))
+                """
+            }
+            let lines = outcome.output.split(separator: "\n").filter { !$0.contains("mount point") }
+            #expect(
+                lines == [
+                    "confined (enforce)", "cat: can't open '/tmp/secret': Permission denied", "1", "unconfined", "secret", "0",
+                    "d2a: the security module refuses the app's label (exec missing): No such file or directory", "254",
+                ], "\(outcome)")
+        }
+
+        @Test(.enabled(if: Lab.has("secilc"), "needs secilc (make setup)")) func selinux() throws {
+            let policy = try compiled("secilc", ["-c", "31", "-o", "/dev/stdout", "-f", "/dev/null", "\(Lab.package)/Tests/Fixtures/confined.cil"])
+            func context(_ type: String) -> [[String: Any]] {
+                [["name": "os/linux/selinux-context", "value": ["user": "u", "role": "r", "type": type, "level": "s0"]]]
+            }
+            let look = "tr -d '\\0' </proc/self/attr/current; echo"
+            let outcome = try run("v2", words: "security=selinux") { id in
+                """
+                mount -t selinuxfs s /sys/fs/selinux
+                \(try isolated(id, context("confined_t"), look))
+                echo \(policy) | base64 -d >/policy; cat /policy >/sys/fs/selinux/load
+                \(try isolated(id, context("confined_t"), look))
+                \(try isolated(id, [], look))
+                \(try isolated(id, context("missing_t"), look))
+                """
+            }
+            let lines = outcome.output.split(separator: "\n").filter { !$0.contains("mount point") && !$0.hasPrefix("[") }
+            #expect(
+                lines == [
+                    "d2a: warning: the isolator os/linux/selinux-context of the app a, on a kernel without it is not enforced", "kernel", "0",
+                    "u:r:confined_t:s0", "0", "u:r:kernel_t:s0", "0",
+                    "d2a: the security module refuses the app's label (u:r:missing_t:s0): Invalid argument", "254",
+                ], "\(outcome)")
         }
     }
 #endif

@@ -1,5 +1,6 @@
 import AppC
 import Files
+import Foundation
 import Pod
 import Testing
 
@@ -48,10 +49,8 @@ import Testing
 
     @Test func whatIsNotEnforcedIsSaid() throws {
         let unenforced = try isolation(
-            ("resource/block-iops", #"{"default":true,"limit":"10"}"#), ("example.com/own", "1"), ("os/linux/no-new-privileges", "true"),
-            ("os/linux/apparmor-profile", #"{"profile":"p"}"#)
-        )
-        #expect(unenforced.unenforced == ["resource/block-iops", "example.com/own", "os/linux/apparmor-profile"])
+            ("example.com/other", #"{"default":true}"#), ("example.com/own", "1"), ("os/linux/no-new-privileges", "true"))
+        #expect(unenforced.unenforced == ["example.com/other", "example.com/own"])
         #expect(unenforced.noNewPrivileges)
         let pod = try isolation(("os/unix/sysctl", #"{"kernel.shmmax":"5","kernel.core_pattern":"|/x","net.core.somaxconn":"9","net../x":"1"}"#), pod: true)
         #expect(pod.sysctl.map(\.key) == ["kernel.shmmax", "net.core.somaxconn"])
@@ -149,6 +148,34 @@ import Testing
         #expect(root.version1.isEmpty && root.version2 == "/sys/fs/cgroup" && root.version2Controllers.contains("memory"))
         let user = ControlGroupLayout(mounts: mounts2, groups: groups2, isRoot: false) { _ in "memory pids" }
         #expect(user.version2 == "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice")
+    }
+
+    @Test func blockDevicesAndLabels() throws {
+        let amount = #"{"default":true,"limit":"2Mi"}"#
+        let app = try isolation(("resource/block-bandwidth", amount), ("os/linux/apparmor-profile", #"{"profile":"own"}"#))
+        #expect(app.resources.blockBandwidth == 2 << 20 && app.resources.blockOperations == nil && !app.resources.isEmpty)
+        #expect(throws: IsolationError.self) { try isolation(("resource/block-iops", #"{"default":true,"limit":"0"}"#)) }
+        let context = #"{"user":"u","role":"r","type":"t","level":"s0"}"#
+        let pod = try isolation(("os/linux/selinux-context", context), ("os/linux/apparmor-profile", #"{"profile":"pods"}"#), pod: true)
+        #expect(pod.unenforced.isEmpty)
+        #expect(app.labels(inPod: pod).map(\.module) == [.selinux, .appArmor] && app.labels(inPod: pod).map(\.label) == ["u:r:t:s0", "own"])
+        #expect(app.isolatorsOfSandbox == ["os/linux/apparmor-profile"])
+        #expect(BlockDevice("254:16\n")?.description == nil && BlockDevice("254:16")?.description == "254:16")
+    }
+
+    @Test func groupsOfWhatEnters() throws {
+        let root = NSTemporaryDirectory() + "d2a-groups-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        // Version 1: the app has a group for memory, the pod alone one for devices. Version 2: processes are in leaves.
+        let made = ["memory/d2a-u", "memory/d2a-u/app-a", "devices/d2a-u", "v2/d2a-u", "v2/d2a-u/init", "v2/d2a-u/app-b", "cpu/d2a-u"].map { "\(root)/\($0)" }
+        for directory in made where !directory.hasPrefix("\(root)/cpu") {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            for file in directory.contains("/v2/") ? ["cgroup.procs"] : ["cgroup.procs", "tasks"] {
+                try Data().write(to: URL(fileURLWithPath: "\(directory)/\(file)"))
+            }
+        }
+        let files = try PodControlGroups.entrances(to: "a", among: made).map { $0.path.dropFirst(root.count + 1) }
+        #expect(files == ["memory/d2a-u/app-a/tasks", "devices/d2a-u/tasks", "v2/d2a-u/init/cgroup.procs"])
     }
 
     @Test func whatNoControllerEnforcesIsSaid() throws {

@@ -65,8 +65,11 @@ struct PodSurroundings {
         var limits = AppLimits(isolation)
         if insecure.contains(.capabilities) { limits.bounding = .own() }
         let kind = options.stage1 ?? .builtin
+        let labels = isolation.labels(inPod: self.isolation)
+        let possible = kind == .chroot ? [] : labels.filter(\.module.isActive)
         switch kind {
         case .builtin:
+            limits.setLabels(possible)
             if !insecure.contains(.seccomp) {
                 limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: filters)
             }
@@ -83,6 +86,15 @@ struct PodSurroundings {
             let (group, resources) = try groups.leave(name, isolation.resources)
             limits.runtime.group = group
             limits.runtime.resources = RuntimeConfiguration.Resources(resources, devices: devices)
+            for (module, label) in possible {
+                switch module {
+                case .selinux: limits.runtime.selinuxContext = label
+                case .appArmor: limits.runtime.appArmorProfile = label
+                }
+            }
+        }
+        for (module, _) in labels where kind != .chroot && !module.isActive {
+            unenforced.append("\(module.isolator) of the app \(name), on a kernel without it")
         }
         unenforced += isolation.unenforced.map { "\($0) of the app \(name)" }
         return limits
@@ -221,6 +233,8 @@ extension AppLimits {
         noNewPrivileges = isolation.noNewPrivileges
         oomScoreAdjust = isolation.oomScoreAdjust
     }
+
+    mutating func setLabels(_ labels: [(module: SecurityModule, label: String)]) { self.labels = labels.map { $0.module.request($0.label) } }
 }
 
 extension RuntimeConfiguration.Resources {
@@ -236,6 +250,12 @@ extension RuntimeConfiguration.Resources {
         self.init(devices: rules)
         if let memory = limits.memory { self.memory = Memory(limit: memory) }
         if let (used, period) = limits.quota { cpu = CPU(quota: used, period: UInt64(period)) }
+        func throttles(_ limit: Int64?) -> [BlockIO.Throttle]? {
+            limit.map { limit in BlockDevice.all().map { BlockIO.Throttle($0.major, $0.minor, rate: UInt64(limit)) } }
+        }
+        if limits.blockBandwidth != nil || limits.blockOperations != nil {
+            blockIO = BlockIO(bytes: throttles(limits.blockBandwidth), operations: throttles(limits.blockOperations))
+        }
         if let shares = limits.shares { cpu = CPU(shares: UInt64(shares), quota: cpu?.quota, period: cpu?.period) }
     }
 }
