@@ -87,7 +87,7 @@ import Testing
             let app: [String: Any] = ["exec": ["/bin/sh", "-c", command], "user": "0", "group": "0", "isolators": isolators]
             let pod: [String: Any] = ["acVersion": "0.8.11", "acKind": "PodManifest", "apps": [["name": "a", "image": ["id": id], "app": app]]]
             let text = String(decoding: try JSONSerialization.data(withJSONObject: pod), as: UTF8.self)
-            return "cat >/pod.json <<'END'\n\(text)\nEND\nd2a run --rm --pod-manifest=/pod.json 2>&1; echo $?"
+            return "cat >/pod.json <<'END'\n\(text)\nEND\nd2a run --rm --pod-manifest=/pod.json 2>&1"
         }
 
         /// What a program makes of a policy among the fixtures, as a word of a script.
@@ -128,9 +128,9 @@ import Testing
             let outcome = try run("v2") { id in
                 """
                 mount -t securityfs s /sys/kernel/security; echo \(policy) | base64 -d >/policy; cat /policy >/sys/kernel/security/apparmor/.load
-                \(try isolated(id, profile("confined"), look))
-                \(try isolated(id, [], look))
-                \(try isolated(id, profile("missing"), look))
+                \(try isolated(id, profile("confined"), look)); echo $?
+                \(try isolated(id, [], look)); echo $?
+                \(try isolated(id, profile("missing"), look)); echo $?
                 """
             }
             let lines = outcome.output.split(separator: "\n").filter { !$0.contains("mount point") }
@@ -150,11 +150,11 @@ import Testing
             let outcome = try run("v2", words: "security=selinux") { id in
                 """
                 mount -t selinuxfs s /sys/fs/selinux
-                \(try isolated(id, context("confined_t"), look))
+                \(try isolated(id, context("confined_t"), look)); echo $?
                 echo \(policy) | base64 -d >/policy; cat /policy >/sys/fs/selinux/load
-                \(try isolated(id, context("confined_t"), look))
-                \(try isolated(id, [], look))
-                \(try isolated(id, context("missing_t"), look))
+                \(try isolated(id, context("confined_t"), look)); echo $?
+                \(try isolated(id, [], look)); echo $?
+                \(try isolated(id, context("missing_t"), look)); echo $?
                 """
             }
             let lines = outcome.output.split(separator: "\n").filter { !$0.contains("mount point") && !$0.hasPrefix("[") }
