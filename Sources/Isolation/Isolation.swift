@@ -61,8 +61,9 @@ public struct Isolation: Sendable, Equatable {
                     if Self.isNamespaced(key), !value.utf8.contains(0) { sysctl.append((key, value)) } else { unenforced.append("\(name) \(key)") }
                 }
             case .networkBandwidth(let amount): networkBandwidth = try positiveLimit(amount)
-            case .blockBandwidth(let amount): resources.blockBandwidth = try positiveLimit(amount)
-            case .blockOperations(let amount): resources.blockOperations = try positiveLimit(amount)
+            // A request alone limits nothing.
+            case .blockBandwidth(let amount): if amount.limit != nil { resources.blockBandwidth = try positiveLimit(amount) }
+            case .blockOperations(let amount): if amount.limit != nil { resources.blockOperations = try positiveLimit(amount) }
             case .selinuxContext(let context): selinuxContext = context
             case .appArmorProfile(let profile): appArmorProfile = profile
             case .sysctl, .unknown: unenforced.append(name)

@@ -11,7 +11,8 @@ import Testing
     }()
 
     /// Pods on machines of another making than this one: those with version 2 of control groups alone, and those with both. They are emulated.
-    @Suite(.enabled(if: kernel != nil, "needs root, skopeo, umoci, busybox, qemu and Debian's packages (make setup)"))
+    /// One after another: each takes a processor.
+    @Suite(.serialized, .enabled(if: kernel != nil, "needs root, skopeo, umoci, busybox, qemu and Debian's packages (make setup)"))
     struct MachineTests {
         private func run(_ groups: String, words: String = "", _ script: (_ id: String) throws -> String) throws -> Outcome {
             let place = try Place()

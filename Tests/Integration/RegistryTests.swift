@@ -122,9 +122,11 @@ struct RegistryTests {
     @Test func secretsAreNotSeen() throws {
         let place = try Place()
         let server = try FixtureRegistry(try Place())
-        // The layers drip: there is time to look at all processes. The script is in a file, or it would see itself.
+        // The layers drip: there is time to look at all processes. The script is in a file, or it would see itself. A program that has not come
+        // to hiding its words yet, on a busy machine, is looked at once more.
         try """
-        look() { sleep 0.4; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'the-pass[w]ord'; }
+        seen() { cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'the-pass[w]ord'; }
+        look() { sleep 0.4; [ $(seen) = 0 ] || sleep 0.4; seen; }
         while read -r command; do $command >>out 2>&1 </dev/null & look; wait; done <commands
         grep -e the-password -e token- -e the-token -e the-signature -e \(Data("user:the-password".utf8).base64EncodedString()) out
         """.write(toFile: place.path + "/script", atomically: true, encoding: .utf8)
