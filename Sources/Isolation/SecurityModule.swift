@@ -3,7 +3,7 @@ import Glibc
 
 /// What confines programs by rules that the machine's administrator has loaded. A program is put under one at its start, by a word
 /// written to a file of its own (kernel documentation, `admin-guide/LSM`; the kernel's `proc_pid_attr_operations`).
-public enum SecurityModule: CaseIterable, Sendable {
+public enum SecurityModule: Sendable {
     case selinux, appArmor
 
     public var isolator: String { self == .selinux ? "os/linux/selinux-context" : "os/linux/apparmor-profile" }

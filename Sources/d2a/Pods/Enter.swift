@@ -31,9 +31,7 @@ struct Enter: ParsableCommand {
         let image = try pod.imageManifest(of: item.name)
         let isolation = try Isolation((item.app ?? image.app)?.isolators ?? [])
         var limits = AppLimits(isolation)
-        let directories = (try? pod.directory.file("cgroups").readAll(limit: 1 << 20)) ?? []
-        limits.cgroups = try PodControlGroups.entrances(
-            to: item.name, among: directories.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) })
+        limits.cgroups = try PodControlGroups.entrances(to: item.name, among: pod.controlGroups())
         if pod.stage1() == .builtin {
             limits.setLabels(isolation.labels(inPod: try Isolation(pod.manifest().isolators ?? [], pod: true)).filter(\.module.isActive))
             limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: store.root)

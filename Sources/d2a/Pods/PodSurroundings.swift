@@ -180,8 +180,7 @@ struct PodSurroundings {
     /// Gives back what a pod that nobody runs any more holds.
     static func release(_ pod: PodDirectory) throws {
         try PodNetworks.of(pod.directory)?.remove(from: pod.directory)
-        guard let list = try? pod.directory.file("cgroups").readAll(limit: 1 << 20) else { return }
-        let left = PodControlGroups.remove(list.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) })
+        let left = PodControlGroups.remove(pod.controlGroups())
         // The list must not go before them.
         if let busy = left.first { throw IsolationError.controlGroup(path: busy, what: "remove", code: EBUSY) }
     }
@@ -207,6 +206,12 @@ struct PodSurroundings {
 }
 
 extension PodDirectory {
+    /// Its control groups, in the order of their making.
+    func controlGroups() -> [String] {
+        let list = (try? directory.file("cgroups").readAll(limit: 1 << 20)) ?? []
+        return list.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+    }
+
     /// Gives the pod users of its own, if it has none yet. Who isn't root has nothing but such.
     func chooseUsers(in data: Directory) throws {
         if UserNamespace.isCurrent || firstUser != nil { return }
@@ -250,10 +255,11 @@ extension RuntimeConfiguration.Resources {
         self.init(devices: rules)
         if let memory = limits.memory { self.memory = Memory(limit: memory) }
         if let (used, period) = limits.quota { cpu = CPU(quota: used, period: UInt64(period)) }
-        func throttles(_ limit: Int64?) -> [BlockIO.Throttle]? {
-            limit.map { limit in BlockDevice.all().map { BlockIO.Throttle($0.major, $0.minor, rate: UInt64(limit)) } }
-        }
         if limits.blockBandwidth != nil || limits.blockOperations != nil {
+            let devices = BlockDevice.all()
+            func throttles(_ limit: Int64?) -> [BlockIO.Throttle]? {
+                limit.map { limit in devices.map { BlockIO.Throttle($0.major, $0.minor, rate: UInt64(limit)) } }
+            }
             blockIO = BlockIO(bytes: throttles(limits.blockBandwidth), operations: throttles(limits.blockOperations))
         }
         if let shares = limits.shares { cpu = CPU(shares: UInt64(shares), quota: cpu?.quota, period: cpu?.period) }
