@@ -35,7 +35,7 @@ struct RegionWriter {
     }
 
     mutating func write(_ entry: TarEntry, _ reader: (any MemberReader)?, _ origin: Squasher.Origin?) throws {
-        let next = origin.map { Region(layer: $0.layer, number: $0.position / PackedLayer.regionSize) }
+        let next = origin.map { Region(layer: $0.layer, number: PackedLayer.region(of: entry, at: $0.position)) }
         if next != region {
             try endRegion()
             if let next, next.layer != region?.layer { layer = packed(next.layer) }
@@ -61,7 +61,7 @@ struct RegionWriter {
     private mutating func endRegion() throws {
         defer { (pieces, isWhole) = ([], true) }
         guard let layer, let region, !pieces.isEmpty else { return }
-        if isWhole, pieces.count == layer.count(region: region.number) {
+        if isWhole, layer.isWhole(region: region.number, count: pieces.count) {
             try layer.blocks(region: region.number) { try sink.append($0) }
             return
         }

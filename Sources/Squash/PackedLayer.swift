@@ -4,12 +4,16 @@ import Files
 /// A layer that was read once and is kept in a form from which many images are made cheaply: its members' headers in memory, and,
 /// in a file, what an image shows of it where nothing above changes that, deflated in blocks.
 ///
-/// What is kept is cut into *regions*: the members whose headers begin in the same mebibyte of the layer's tar. An image that
-/// shows a region as it is takes its blocks; one that changes something in it takes the members one by one. Memory grows with
-/// the number of members (some 300 bytes each), not with data. Safe to use from several threads.
+/// What is kept is cut into *regions*: the small members whose headers begin in the same stretch of the layer's tar, or one large
+/// member. An image that shows a region as it is takes its blocks; one that changes something in it takes the members one by one.
+/// Memory grows with the number of members (some 300 bytes each), not with data. Safe to use from several threads.
 public final class PackedLayer: Sendable {
-    /// Bytes of a layer's tar that make a region.
-    public static let regionSize = 1 << 20
+    /// Bytes of a layer's tar that make a region, and from which on a member is one of its own. Smaller ones compress worse.
+    private static let regionSize = 1 << 18
+
+    /// The number of the region that a member belongs to.
+    /// - Parameter position: where its header begins in the layer's tar, in bytes.
+    public static func region(of entry: TarEntry, at position: Int) -> Int { position / regionSize * 2 + (entry.size < regionSize ? 0 : 1) }
 
     struct Member: Sendable {
         /// With its canonical path, where it is no marker and not the root.
@@ -25,6 +29,8 @@ public final class PackedLayer: Sendable {
         var end: Int
         /// Members that are kept.
         var count: Int
+        /// Whether they stand side by side: they don't where several large members share a stretch, as sparse files may.
+        var isConnected = true
     }
 
     private struct Block {
@@ -65,6 +71,7 @@ public final class PackedLayer: Sendable {
         let writer = TarWriter(kept)
         var members: [Member] = []
         var regions: [Int: Region] = [:]
+        var last: Int?
         let reader = LayerReader(provider, limits)
         try reader.read(layer, reader.counter) { entry, data in
             var entry = entry
@@ -75,11 +82,12 @@ public final class PackedLayer: Sendable {
             if let path {
                 entry.path = path.bytes
                 if entry.kind != .hardLink {
-                    let region = data.headerPosition / Self.regionSize
-                    if regions[region] == nil {
+                    let region = Self.region(of: entry, at: data.headerPosition)
+                    if region != last {
                         try kept.cut()
-                        regions[region] = Region(start: start, end: start, count: 0)
+                        if regions[region] == nil { regions[region] = Region(start: start, end: start, count: 0) } else { regions[region]!.isConnected = false }
                     }
+                    last = region
                     regions[region]!.count += 1
                     try writer.header(member(entry))
                     if entry.size > 0 { try data.data { try writer.data($0) } }
@@ -102,10 +110,10 @@ public final class PackedLayer: Sendable {
     /// Whether an entry of an image is the layer's own, as it is kept.
     public func keeps(_ entry: TarEntry, as ordinal: Int) -> Bool { members[ordinal].length > 0 && members[ordinal].entry == entry }
 
-    /// How many members a region keeps.
-    public func count(region: Int) -> Int { regions[region]?.count ?? 0 }
+    /// Whether so many members are all that a region keeps, and its blocks hold nothing else.
+    public func isWhole(region: Int, count: Int) -> Bool { regions[region].map { $0.isConnected && $0.count == count } ?? false }
 
-    /// What a region keeps, block by block.
+    /// What a whole region keeps, block by block.
     public func blocks(region: Int, _ body: (DeflatedBlock) throws -> Void) throws {
         guard let region = regions[region] else { return }
         var index = firstBlock(at: region.start)

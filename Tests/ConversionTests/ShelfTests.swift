@@ -16,12 +16,15 @@ private struct MadeImage: ImageSource {
     private let blobs: [LayerBlob]
 
     init(_ layers: [[(entry: TarEntry, content: [UInt8])]], name: String = "made", in directory: Directory, damaged: Bool = false) throws {
+        try self.init(tars: layers.map(tar), name: name, in: directory, damaged: damaged)
+    }
+
+    init(tars: [[UInt8]], name: String = "made", in directory: Directory, damaged: Bool = false) throws {
         let file = try directory.unnamedFile()
         var offset = 0
         var descriptors: [LayerDescriptor] = []
         var blobs: [LayerBlob] = []
-        for layer in layers {
-            let tar = try tar(layer)
+        for tar in tars {
             try tar.withUnsafeBytes { try file.write($0) }
             descriptors.append(LayerDescriptor(digest: nil, diffID: StreamHasher.digest(damaged ? [] : tar), size: tar.count))
             blobs.append(LayerBlob(file: file, offset: offset, length: tar.count))
@@ -101,6 +104,30 @@ private struct MadeImage: ImageSource {
             #expect(try (converted(image, shelf) == expected) == true)
         }
         #expect(shelf.statistics.made == 2 + tops.count)
+    }
+
+    /// Large files that take little of the layer's tar stand between small ones.
+    @Test func sparseFilesComeOutTheSame() throws {
+        let made = Process()
+        made.executableURL = URL(fileURLWithPath: "/bin/sh")
+        let script = """
+            cd "$(mktemp -d)" && for n in 1 2 3; do head -c 5000 /dev/zero | tr '\\0' $n >small$n; truncate -s 1M large$n; echo $n >>large$n; done
+            tar -cS --format=posix small1 large1 small2 large2 large3 small3; rm -r "$PWD"
+            """
+        made.arguments = ["-c", script]
+        let output = Pipe()
+        made.standardOutput = output
+        try made.run()
+        let base = Array(output.fileHandleForReading.readDataToEndOfFile())
+        #expect(base.count > 20_000 && base.count < 100_000)
+        let shelf = shelf()
+        for (number, hidden) in ["none", "small1", "small2", "large1", "large2", "large3", "small3"].enumerated() {
+            let top = try tar([(TarEntry(path: Array(".wh.\(hidden)".utf8), kind: .file, mode: 0), [])])
+            let image = try MadeImage(tars: [base, top], name: "image\(number)", in: directory)
+            let (expected, found) = (try converted(image, nil), try converted(image, shelf))
+            #expect((expected == found) == true, "without \(hidden)")
+        }
+        #expect(shelf.statistics.taken == 6 && shelf.statistics.made == 8)
     }
 
     @Test func whatIsDamagedIsNotKept() throws {
