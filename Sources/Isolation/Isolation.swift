@@ -21,11 +21,10 @@ public struct Isolation: Sendable, Equatable {
 
     public init() {}
 
-    /// Isolators that are set and that only a process fenced in by them has.
+    /// Isolators that are set and that only a process fenced in by them has; beside them are those of ``labels(inPod:)``.
     public var isolatorsOfSandbox: [String] {
         (capabilities != .standard ? ["os/linux/capabilities-…-set"] : []) + (systemCalls != .standard ? ["os/linux/seccomp-…-set"] : [])
-            + (noNewPrivileges ? ["os/linux/no-new-privileges"] : []) + (selinuxContext != nil ? ["os/linux/selinux-context"] : [])
-            + (appArmorProfile != nil ? ["os/linux/apparmor-profile"] : [])
+            + (noNewPrivileges ? ["os/linux/no-new-privileges"] : [])
     }
 
     /// - Parameter pod: whether these are a pod's own isolators, and not an app's.

@@ -182,6 +182,13 @@ struct RuntimeTests {
         for name in ["os/linux/capabilities-…-set", "os/linux/seccomp-…-set"] { #expect(told.errors.contains(name), "\(told)") }
         let refused = try place.run("d2a", "run", "--rm", "--strict", "--stage1=chroot", id, "--caps-retain=CAP_KILL", "--", "true")
         #expect(refused.status == 254 && refused.errors.contains("capabilities"), "\(refused)")
+        // Those of the pod that would be its apps', too.
+        try """
+        {"acKind":"PodManifest","acVersion":"0.8.11","isolators":[{"name":"os/linux/apparmor-profile","value":{"profile":"p"}}],
+        "apps":[{"name":"a","image":{"id":"\(id)"},"app":{"exec":["/bin/true"],"user":"0","group":"0"}}]}
+        """.write(toFile: place.path + "/pod.json", atomically: true, encoding: .utf8)
+        let labelled = try place.run("d2a", "run", "--rm", "--stage1=chroot", "--pod-manifest=pod.json")
+        #expect(labelled.status == 0 && labelled.errors.contains("os/linux/apparmor-profile of the app a, with --stage1=chroot is not enforced"), "\(labelled)")
         try place.expectNothingLeft()
     }
 }

@@ -65,11 +65,14 @@ struct PodSurroundings {
         var limits = AppLimits(isolation)
         if insecure.contains(.capabilities) { limits.bounding = .own() }
         let kind = options.stage1 ?? .builtin
-        let labels = isolation.labels(inPod: self.isolation)
-        let possible = kind == .chroot ? [] : labels.filter(\.module.isActive)
+        let labels = isolation.labels(inPod: self.isolation).filter { module, _ in
+            if kind != .chroot, module.isActive { return true }
+            unenforced.append("\(module.isolator) of the app \(name), \(kind == .chroot ? "with --stage1=chroot" : "on a kernel without it")")
+            return false
+        }
         switch kind {
         case .builtin:
-            limits.setLabels(possible)
+            limits.setLabels(labels)
             if !insecure.contains(.seccomp) {
                 limits.filter = try SystemCallFilter.program(isolation.systemCalls, capabilities: limits.bounding, cache: filters)
             }
@@ -86,15 +89,12 @@ struct PodSurroundings {
             let (group, resources) = try groups.leave(name, isolation.resources)
             limits.runtime.group = group
             limits.runtime.resources = RuntimeConfiguration.Resources(resources, devices: devices)
-            for (module, label) in possible {
+            for (module, label) in labels {
                 switch module {
                 case .selinux: limits.runtime.selinuxContext = label
                 case .appArmor: limits.runtime.appArmorProfile = label
                 }
             }
-        }
-        for (module, _) in labels where kind != .chroot && !module.isActive {
-            unenforced.append("\(module.isolator) of the app \(name), on a kernel without it")
         }
         unenforced += isolation.unenforced.map { "\($0) of the app \(name)" }
         return limits
