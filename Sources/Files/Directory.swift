@@ -33,7 +33,7 @@ public final class Directory: DescriptorOwner {
 
     deinit { close(descriptor) }
 
-    private func at(_ name: String) -> String { path == "/" ? "/\(name)" : "\(path)/\(name)" }
+    func at(_ name: String) -> String { path == "/" ? "/\(name)" : "\(path)/\(name)" }
 
     /// Opens a sub-directory given by one or more components, none of which may be a symbolic link.
     public func directory(_ name: String) throws(FileError) -> Directory {
@@ -103,20 +103,6 @@ public final class Directory: DescriptorOwner {
         let file = try self.file(name, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
         try remove(name)
         return file
-    }
-
-    /// Gives a finished file that has no name its name, in one step; an older file of that name is replaced. Its mode is what
-    /// a program's new files have.
-    public func publish(_ file: OpenFile, as name: String) throws(FileError) {
-        let mask = umask(0)
-        umask(mask)
-        fchmod(file.descriptor, 0o666 & ~mask)
-        let temporary = PendingFile.newName()
-        guard linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", descriptor, temporary, AT_SYMLINK_FOLLOW) == 0 else { throw FileError("create", at(name)) }
-        do throws(FileError) { try rename(temporary, to: self, as: name) } catch {
-            try? remove(temporary)
-            throw error
-        }
     }
 
     /// Gives an open file that nobody changes any more one more name; where the file system can't, a copy of it has that name.

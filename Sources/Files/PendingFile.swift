@@ -28,11 +28,18 @@ public final class PendingFile: Sendable {
 
     /// Gives the file its name, in one step; an older file of that name is replaced. Its mode is what a program's new files have.
     public func publish(as name: String) throws(FileError) {
-        guard let temporaryName else { return try directory.publish(file, as: name) }
         let mask = umask(0)
         umask(mask)
         fchmod(file.descriptor, 0o666 & ~mask)
-        try directory.rename(temporaryName, to: directory, as: name)
+        if let temporaryName { return try directory.rename(temporaryName, to: directory, as: name) }
+        let temporary = Self.newName()
+        guard linkat(AT_FDCWD, "/proc/self/fd/\(file.descriptor)", directory.descriptor, temporary, AT_SYMLINK_FOLLOW) == 0 else {
+            throw FileError("create", directory.at(name))
+        }
+        do throws(FileError) { try directory.rename(temporary, to: directory, as: name) } catch {
+            try? directory.remove(temporary)
+            throw error
+        }
     }
 
     /// A name that nobody else has, on no machine.

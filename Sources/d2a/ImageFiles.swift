@@ -103,9 +103,9 @@ extension Image {
             if !replace, !overwrite, stat(target, &status) == 0 { throw FileError("create", target, code: EEXIST) }
             let source = try OpenFile.open(input)
             let (directory, name) = try Directory.holding(target)
-            let file = try directory.unnamedFile()
-            try Helper.run(["patch", "--compression=\(compression)", "--", CanonicalJSON.text(patch())], descriptors: [source, file])
-            try directory.publish(file, as: name)
+            let file = try PendingFile(in: directory)
+            try Helper.run(["patch", "--compression=\(compression)", "--", CanonicalJSON.text(patch())], descriptors: [source, file.file])
+            try file.publish(as: name)
         }
 
         private func patch() throws -> ManifestPatch {

@@ -139,6 +139,21 @@ struct CompareTests {
         #expect(Verdict.allCases.map { Self.numbers(page, after: "class=\"number \($0)\"").first } == [1, 0, 2])
     }
 
+    /// With what the engine exports, and with what umoci unpacks.
+    @Test func memoryDoesNotGrowWithTheImage() throws {
+        let place = try Place()
+        let engine = try Engine(place)
+        #expect(try place.shell("\(Lab.package)/bench/make-image image.docker large 600").status == 0)
+        for host in [engine.socket, "unix://\(place.path)/nobody.sock"] {
+            let outcome = try place.shell("DOCKER_HOST=\(host) \(Lab.package)/bench/peak d2a compare --only=manifest,filesystem --quiet image.docker")
+            let lines = outcome.output.split(separator: "\n")
+            #expect(outcome.status == 0 && lines.count == 2 && lines[0].contains("the same in all that matters"), "\(outcome)")
+            let megabytes = lines.last.flatMap { Int($0) } ?? 0
+            #expect(megabytes > 5 && megabytes < 150, "\(outcome)")
+        }
+        try place.expectNothingLeft()
+    }
+
     private enum Verdict: String, CaseIterable { case same, different, incomplete }
 
     /// What docs/layers.md says of other tools is found, and explained by the rule of its name.

@@ -28,7 +28,7 @@ import Testing
             """
             v=--volume=volume-data,kind=empty
             d2a run $v --uuid-file-save=/uuid \(id) --memory=24Mi --cpu=15m --cpu-shares=512 -- sh -c 'cat /proc/self/cgroup; echo up; exec sleep 1000' >/up & pod=$!
-            while ! grep -q up /up; do sleep 0.1; done; grep -v up /up; group=d2a-$(cat /uuid)/app-busybox
+            while ! grep -qs up /up; do sleep 0.1; done; grep -v up /up; group=d2a-$(cat /uuid)/app-busybox
             \(look)
             d2a stop --force $(cat /uuid) >/dev/null; wait $pod
             d2a run --rm $v \(id) --memory=24Mi -- sh -c 'head -c 100000000 /dev/zero | tail -c 90000000 | wc -c; exit 3' 2>&1; echo $?
@@ -108,7 +108,7 @@ import Testing
                 """
                 insmod /modules/loop.ko max_loop=2
                 \(try isolated(id, limits, "echo up; exec sleep 1000")) >/up & pod=$!
-                while ! grep -q up /up; do sleep 0.1; done; cat /sys/fs/cgroup/d2a-*/app-a/io.max | sort
+                while ! grep -qs up /up; do sleep 0.1; done; cat /sys/fs/cgroup/d2a-*/app-a/io.max | sort
                 d2a stop --force $(d2a list --no-legend | cut -c1-8) >/dev/null; wait $pod
                 """
             }

@@ -98,9 +98,9 @@ struct ReportOptions: ParsableArguments {
     private func toOutput<T>(_ body: (OpenFile) throws -> T) throws -> T {
         guard let output else { return try body(OpenFile(descriptor: dup(STDOUT_FILENO), path: "standard output")) }
         let (directory, name) = try Directory.holding(output)
-        let file = try directory.unnamedFile()
-        let result = try body(file)
-        try directory.publish(file, as: name)
+        let pending = try PendingFile(in: directory)
+        let result = try body(pending.file)
+        try pending.publish(as: name)
         return result
     }
 

@@ -24,10 +24,10 @@ extension Image {
             let stored = try store.open(store.find(image))
             guard overwrite || !OpenFile.isFile(file) else { throw OutputExists(path: file) }
             let (directory, name) = try Directory.holding(file)
-            let output = try directory.unnamedFile()
-            try output.write(contentsOf: stored.blob)
-            try output.sync()
-            try directory.publish(output, as: name)
+            let output = try PendingFile(in: directory)
+            try output.file.write(contentsOf: stored.blob)
+            try output.file.sync()
+            try output.publish(as: name)
         }
     }
 

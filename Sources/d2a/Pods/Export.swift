@@ -31,7 +31,7 @@ struct ExportPod: ParsableCommand {
         let root = try global.store().root
         guard overwrite || !OpenFile.isFile(file) else { throw OutputExists(path: file) }
         let (directory, name) = try Directory.holding(file)
-        let output = try directory.unnamedFile()
+        let output = try PendingFile(in: directory)
         try UserNamespace.enter()
         let pod = try PodDirectory.find(uuid, in: root)
         // What is locked can't begin or go while it is read.
@@ -42,9 +42,9 @@ struct ExportPod: ParsableCommand {
         let manifestFile = try OpenFile.inMemory("manifest", CanonicalJSON.encode(manifest))
         try manifestFile.seek(to: 0)
         let first = pod.isShifted ? pod.firstUser ?? 0 : 0
-        try Helper.run(["archive", "--compression=\(compression)", "--first=\(first)"], descriptors: [pod.root(of: app, in: root), manifestFile, output])
-        try output.sync()
-        try directory.publish(output, as: name)
+        try Helper.run(["archive", "--compression=\(compression)", "--first=\(first)"], descriptors: [pod.root(of: app, in: root), manifestFile, output.file])
+        try output.file.sync()
+        try output.publish(as: name)
     }
 }
 
