@@ -178,8 +178,8 @@ int keeper(struct plan *plan, pid_t parent) {
     if (getppid() != parent) kill(child, SIGKILL);
     int code = watch(child, signals, events[0], ready[0], logs);
     remove_control_groups();
-    /* Networks are d2a's to undo, and what tells of them stays until they are. */
-    if (remove && faccessat(LOCK_FD, "net-info.json", F_OK, 0) != 0)
+    /* Networks are d2a's to undo, and what tells of them stays until they are. What couldn't be set up may be tried in another way. */
+    if (remove && code != EXIT_SETUP && faccessat(LOCK_FD, "net-info.json", F_OK, 0) != 0)
         remove_tree(DATA_FD, pod);
     else
         note("exit-status", code);
