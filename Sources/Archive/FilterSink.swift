@@ -8,18 +8,25 @@ public final class FilterSink: ByteSink {
         case xz, bzip2, zstd
     }
 
-    private let sink: any ByteSink
+    /// Where libarchive writes to. It is never told of an error: of an archive that has failed it doesn't free all (3.6).
+    private final class Output {
+        let sink: any ByteSink
+        /// What the sink threw, if it did. What comes after that goes nowhere.
+        var error: (any Error)?
+        init(_ sink: any ByteSink) { self.sink = sink }
+    }
+    private struct Abandoned: Error {}
+
+    private let output: Output
     private let archive: OpaquePointer
     private let codec: Codec
-    /// What the sink threw, if it did: libarchive can't carry it.
-    private var error: (any Error)?
     private var closed = false
 
     /// - Parameter level: as the codec's own program counts.
     /// - Throws: ``ArchiveError/corrupt(codec:reason:)`` where the codec or the level is not to be had.
     public init(_ sink: any ByteSink, codec: Codec, level: Int) throws {
         guard let archive = archive_write_new() else { fatalError("libarchive: out of memory") }
-        self.sink = sink
+        output = Output(sink)
         self.archive = archive
         self.codec = codec
         switch codec {
@@ -34,12 +41,11 @@ public final class FilterSink: ByteSink {
         archive_write_set_bytes_in_last_block(archive, 1)
         try check(
             archive_write_open(
-                archive, Unmanaged.passUnretained(self).toOpaque(), nil,
+                archive, Unmanaged.passUnretained(output).toOpaque(), nil,
                 { _, data, bytes, count in
-                    let this = Unmanaged<FilterSink>.fromOpaque(data!).takeUnretainedValue()
-                    do { try this.sink.write(UnsafeRawBufferPointer(start: bytes, count: count)) } catch {
-                        this.error = error
-                        return -1
+                    let output = Unmanaged<Output>.fromOpaque(data!).takeUnretainedValue()
+                    if output.error == nil {
+                        do { try output.sink.write(UnsafeRawBufferPointer(start: bytes, count: count)) } catch { output.error = error }
                     }
                     return count
                 }, nil))
@@ -50,25 +56,25 @@ public final class FilterSink: ByteSink {
     }
 
     deinit {
-        // Closing would flush what was compressed; after an error nobody wants it.
-        if !closed { archive_write_fail(archive) }
+        // This closes it, which writes what was compressed: nobody wants that of an archive that isn't finished.
+        if !closed { output.error = Abandoned() }
         archive_write_free(archive)
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer) throws {
         guard bytes.count > 0 else { return }
-        if archive_write_data(archive, bytes.baseAddress, bytes.count) != bytes.count { try check(ARCHIVE_FATAL) }
+        try check(archive_write_data(archive, bytes.baseAddress, bytes.count) == bytes.count ? ARCHIVE_OK : ARCHIVE_FATAL)
     }
 
     public func finish() throws {
         try check(archive_write_close(archive))
         closed = true
-        try sink.finish()
+        try output.sink.finish()
     }
 
     private func check(_ code: Int32) throws {
+        if let error = output.error { throw error }
         guard code != ARCHIVE_OK else { return }
-        if let error { throw error }
         throw ArchiveError.corrupt(codec: codec.rawValue, reason: archive_error_string(archive).map { String(cString: $0) } ?? "unknown error")
     }
 }

@@ -49,6 +49,9 @@ public final class LayerShelf: Sendable {
         (self.directory, self.disk, self.memory, self.workers) = (directory, disk, memory, workers)
     }
 
+    /// Layers that are kept lead back to the state that keeps them.
+    deinit { clear() }
+
     public var statistics: Statistics { state.update { $0.statistics } }
 
     /// Lets go of all that nobody uses now.
