@@ -119,6 +119,7 @@ private struct MadeImage: ImageSource {
         made.standardOutput = output
         try made.run()
         let base = Array(output.fileHandleForReading.readDataToEndOfFile())
+        made.waitUntilExit()
         #expect(base.count > 20_000 && base.count < 100_000)
         let shelf = shelf()
         for (number, hidden) in ["none", "small1", "small2", "large1", "large2", "large3", "small3"].enumerated() {
