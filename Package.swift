@@ -273,6 +273,7 @@ if Context.environment["D2A_SANITIZE"] != nil {
     let plain = ["d2a-stage1", "d2a-probe", "appc-probe", "ObservationTests", "Integration"]
     package.targets.removeAll { plain.contains($0.name) }
     package.products.removeAll { plain.contains($0.name) }
+    for target in package.targets where target.name == "Archive" { target.swiftSettings = strict + [.define("SANITIZED")] }
 }
 
 // libFuzzer brings a main of its own, and wants every module instrumented: `make fuzz` only. Then the targets are a module, which as
