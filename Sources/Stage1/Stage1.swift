@@ -54,8 +54,9 @@ public struct Stage1 {
         let name = (["etc"] + files).joined(separator: "+")
         let path = "cas/places/\(name)"
         if data.exists(path) { return path }
-        let (all, temporary) = (try data.make("cas/places"), ".\(name).\(getpid())")
-        let places = try all.make(temporary)
+        let all = try data.make("cas/places")
+        PendingFile.sweep(all)
+        let (places, temporary) = try all.makePrivate()
         for directory in ["dev", "proc", "sys", "tmp", "etc"] { _ = try places.make(directory) }
         for file in files { _ = try places.directory("etc").file(file, O_WRONLY | O_CREAT) }
         // Whatever the umask is: all apps see them.
