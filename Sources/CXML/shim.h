@@ -1,4 +1,7 @@
 /* Headers of the system library libxml2, of which this package uses the parsers. */
+#include <libxml/xmlversion.h>
+/* Debian's brings ICU's headers, for what isn't used here: Foundation has others of the same names. */
+#undef LIBXML_ICU_ENABLED
 #include <libxml/HTMLparser.h>
 #include <libxml/parser.h>
 
