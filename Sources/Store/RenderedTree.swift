@@ -150,7 +150,10 @@ extension ImageStore {
                 guard let pod = try? directory.directory(uuid) else { continue }
                 note(pod)
                 guard let apps = try? pod.directory("apps") else { continue }
-                for app in try apps.names() { if let app = try? apps.directory(app) { note(app) } }
+                // A pod that goes meanwhile needs none.
+                var names: [String] = []
+                do { names = try apps.names() } catch { if error.code != ENOENT { throw error } }
+                for name in names { if let app = try? apps.directory(name) { note(app) } }
             }
         }
         return result

@@ -136,7 +136,7 @@ struct BatchLimitsTests {
             """
             sed 's/:\(port)/:\(relay.port)/' list >l; echo 127.0.0.1:\(relay.port)/none >>l; export TERM=xterm
             tmux -S $PWD/tmux new-session -d -x 70 -y 12 "PATH=$PATH D2A_CACHE=$PWD/cache d2a batch l -o out --jobs 2; echo ended; sleep 60"
-            for n in $(seq 600); do tmux -S $PWD/tmux capture-pane -p >now; grep -q '[0-9] left ' now && cp now middle; grep -q ended now && break; sleep 0.1; done
+            for n in $(seq 600); do tmux -S $PWD/tmux capture-pane -p >now; grep -q '[0-9] left ' now && grep -q /group now && cp now middle; grep -q ended now && break; sleep 0.1; done
             tmux -S $PWD/tmux kill-server; cat middle; echo ----; cat now
             """)
         let parts = outcome.output.components(separatedBy: "----\n")
