@@ -269,11 +269,11 @@ let package = Package(
 )
 
 // A program without Swift's and C's start files can't have a sanitizer's either: `make sanitize` is about the others' unit tests.
-if Context.environment["D2A_SANITIZE"] != nil {
+if let kind = Context.environment["D2A_SANITIZE"] {
     let plain = ["d2a-stage1", "d2a-probe", "appc-probe", "ObservationTests", "Integration"]
     package.targets.removeAll { plain.contains($0.name) }
     package.products.removeAll { plain.contains($0.name) }
-    for target in package.targets where target.name == "Archive" { target.swiftSettings = strict + [.define("SANITIZED")] }
+    for target in package.targets where target.name == "Archive" && kind == "thread" { target.swiftSettings = strict + [.define("THREAD_SANITIZER")] }
 }
 
 // libFuzzer brings a main of its own, and wants every module instrumented: `make fuzz` only. Then the targets are a module, which as

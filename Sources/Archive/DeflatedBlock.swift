@@ -233,8 +233,8 @@ private enum StreamMemory {
 
     private struct Pool: @unchecked Sendable {
         var free: [UnsafeMutablePointer<isal_zstream>] = []
-        #if SANITIZED
-            // The sanitizer of threads gives nobody the lower ones.
+        #if THREAD_SANITIZER
+            // It gives nobody the lower ones.
             var next = 0x7E80
         #else
             var next = 1
